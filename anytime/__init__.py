@@ -1,0 +1,1 @@
+"""Anytime: an inference server for networks that answer early and keep refining."""

@@ -1,0 +1,109 @@
+"""What one exit said of one row: probabilities, label, confidence, and commitment, stop, ood where a head writes them.
+
+Numbers are float64 from the head's raw outputs; one code serves the live service and replay, so both agree exactly.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from anytime.model_store import Manifest
+from anytime.policy.errors import HeadOutputInvalid
+
+_SMALL = 64
+"""Up to this many labels a plain loop beats NumPy's call overhead (10 labels: 1.3 us against 9 us)."""
+_GONE = -745.0
+"""exp of anything below is 0."""
+
+
+class Verdict:
+    """One level's softmax(logits / T) (Guo et al. 2017): the top probability, its index, and the rest on demand."""
+
+    __slots__ = ("_scaled", "_total", "index", "top")
+
+    index: int
+    """Of the top label; of equal ones the lowest."""
+    top: float
+    """Its probability, in 0..1."""
+
+    def __init__(self, logits: np.ndarray, temperature: float = 1.0) -> None:
+        """``logits``: (labels,), raw. Raises ``HeadOutputInvalid`` for NaN or an infinite top."""
+        self._scaled: list[float] | np.ndarray
+        if logits.shape[0] <= _SMALL:
+            values = logits.tolist()
+            highest = max(values)
+            self.index = values.index(highest)
+            self._scaled = [(value - highest) / temperature for value in values]
+            self._total = math.fsum(map(math.exp, self._scaled))
+        else:
+            wide = logits.astype(np.float64)
+            self.index = int(wide.argmax())
+            with np.errstate(invalid="ignore", over="ignore"):
+                self._scaled = (wide - wide[self.index]) / temperature
+            self._total = float(np.exp(self._scaled).sum())
+        if not self._total >= 1.0:  # NaN anywhere makes the sum NaN; the top itself contributes 1
+            raise HeadOutputInvalid(
+                "a head wrote NaN or an infinite logit; the network cannot be trusted on this input"
+            )
+        self.top = 1.0 / self._total
+
+    @property
+    def probabilities(self) -> np.ndarray:
+        """(labels,), float64, in 0..1."""
+        return np.exp(np.asarray(self._scaled, dtype=np.float64)) / self._total
+
+    @property
+    def certainty(self) -> float:
+        """1 - entropy / ln(labels), clipped to 0..1: the normalised form of QuickNets' Eq. 3 (paper 002)."""
+        if isinstance(self._scaled, list):
+            weighted = math.fsum([math.exp(scaled) * scaled for scaled in self._scaled if scaled > _GONE])
+        else:
+            present = self._scaled[self._scaled > _GONE]
+            weighted = float((np.exp(present) * present).sum())
+        entropy = math.log(self._total) - weighted / self._total
+        return min(1.0, max(0.0, 1.0 - entropy / math.log(len(self._scaled))))
+
+
+class Outcome:
+    """What the head of ``exit`` (from 1) said of one row. Raises ``HeadOutputInvalid`` for NaN."""
+
+    __slots__ = ("commitment", "exit", "ood", "outputs", "stop", "verdicts")
+
+    def __init__(self, exit: int, outputs: Mapping[str, np.ndarray], verdicts: tuple[Verdict, ...]) -> None:
+        self.exit = exit
+        self.outputs = outputs
+        """Head output name: raw values of the row, (labels,) or (1,)."""
+        self.verdicts = verdicts
+        """One per level, finest first."""
+        self.commitment = _sigmoid("commitment", outputs)
+        """Of the head's logit, as ``stop`` and ``ood``; None where the head does not write it."""
+        self.stop = _sigmoid("stop", outputs)
+        self.ood = _sigmoid("ood", outputs)
+
+    @property
+    def confidence(self) -> float:
+        return self.verdicts[0].top
+
+    @property
+    def index(self) -> int:
+        return self.verdicts[0].index
+
+
+def read_outcome(manifest: Manifest, exit: int, outputs: Mapping[str, np.ndarray]) -> Outcome:
+    """The outcome of one row from its head's raw outputs, each (labels,) or (1,), with the calibrated temperatures."""
+    verdicts = [Verdict(outputs[name], manifest.temperature(exit, level))
+                for level, name in enumerate(manifest.logits_names)]  # fmt: skip
+    return Outcome(exit, outputs, tuple(verdicts))
+
+
+def _sigmoid(name: str, outputs: Mapping[str, np.ndarray]) -> float | None:
+    raw = outputs.get(name)
+    if raw is None:
+        return None
+    value = float(raw[0])
+    if math.isnan(value):
+        raise HeadOutputInvalid(f"a head wrote NaN as {name}; do not trust it on this input")
+    return 1.0 / (1.0 + math.exp(-value)) if value > -700.0 else 0.0

@@ -1,0 +1,133 @@
+"""Which graphs a row runs, in which order: known at admission but for where it stops.
+
+A graph runs only if something needs what it writes. A *leg* is the run from one consulted exit to the next; decisions
+fall between legs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from anytime.model_store import Flow
+from anytime.model_store.flow import Node, Nodes, indices
+from anytime.policy.decide import Ahead
+from anytime.policy.errors import BudgetTooSmall
+from anytime.policy.resolve import Resolved
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """The graphs from one consulted exit to the next, in the bundle's order, and their multiply-adds."""
+
+    exit: int
+    nodes: tuple[Node, ...]
+    macs: int
+    ahead: Ahead
+    """What going on to this leg costs, under a policy without a clock."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A row's way: its legs in order, under a policy. A last leg beyond the budget is there to be refused.
+
+    ``watched``: somebody sees or may take each exit's outcome (stream, trace, deadline, ``max_ms`` or a rule). Without
+    it the way is one mandatory piece of work.
+    """
+
+    policy: Resolved
+    flow: Flow
+    legs: tuple[Leg, ...]
+    watched: bool
+
+    @cached_property
+    def nodes(self) -> Nodes:
+        """Every graph that may run."""
+        may_run: Nodes = 0
+        for leg in self.legs:
+            way = may_run | sum(1 << node.index for node in leg.nodes)
+            if self.policy.max_macs is None or self.flow.macs(way) <= self.policy.max_macs:
+                may_run = way
+        return may_run
+
+    @property
+    def first_macs(self) -> int:
+        return self.legs[0].macs
+
+
+def make_plan(policy: Resolved, flow: Flow, *, stream: bool = False, trace: bool = False) -> Plan:
+    """The plan of a row.
+
+    Raises ``BudgetTooSmall`` where ``max_macs`` or ``max_cost`` is below the cheapest permitted exit.
+    """
+    shows_all = stream or trace
+    timed = not policy.exact and (policy.deadline_ms is not None or policy.max_ms is not None)
+    permitted = [exit for exit in range(1, policy.max_exit + 1) if exit not in policy.passive]
+    ruled = [exit for exit in permitted if policy.can_stop(exit)]
+    watched = shows_all or timed or bool(ruled)
+    if shows_all:
+        consulted = set(range(1, policy.max_exit + 1))
+    elif timed:
+        consulted = set(permitted)
+    else:
+        consulted = _for_rules(policy, permitted, ruled) | _for_answer(policy, permitted)
+    if policy.max_macs is not None:
+        consulted = _within_budget(flow, policy, permitted, consulted)
+    return Plan(policy, flow, _legs(flow, sorted(consulted)), watched)
+
+
+def _for_rules(policy: Resolved, permitted: list[int], ruled: list[int]) -> set[int]:
+    """Where a rule can fire, and with ``patience`` every exit up to the last such: it counts from exit 1."""
+    if ruled and policy.can_agree(ruled[-1]):
+        return {exit for exit in permitted if exit <= ruled[-1]}
+    return set(ruled)
+
+
+def _for_answer(policy: Resolved, permitted: list[int]) -> set[int]:
+    if policy.answer == "most_confident":
+        return {exit for exit in permitted if exit >= policy.min_exit}
+    return {permitted[-1]}
+
+
+def _within_budget(flow: Flow, policy: Resolved, permitted: list[int], consulted: set[int]) -> set[int]:
+    """The consulted exits that fit together, the deepest permitted one that still fits, and the way's natural end.
+
+    An exit that does not fit is passed over, for a deeper one may be cheaper. Where the natural end is not affordable
+    it stays as the leg that ``decide`` refuses, with reason ``budget``. Passive exits come last: they may not cost an
+    answer.
+    """
+    assert policy.max_macs is not None
+    fitting: set[int] = set()
+    deepest = 0
+    spent: Nodes = 0
+    for exit in (*permitted, *sorted(consulted.difference(permitted))):
+        here = flow.needs(exit)
+        if flow.macs(spent | here) > policy.max_macs:
+            continue
+        deepest = exit if exit in permitted else deepest
+        if exit in consulted:
+            fitting.add(exit)
+            spent |= here
+    if not deepest:
+        raise _too_small(flow, policy, permitted)
+    return fitting | {deepest, max(consulted)}
+
+
+def _too_small(flow: Flow, policy: Resolved, permitted: list[int]) -> BudgetTooSmall:
+    cheapest = min(flow.macs(flow.needs(exit)) for exit in permitted)
+    return BudgetTooSmall(
+        policy.budget_field,
+        f"the budget of {policy.max_macs} multiply-adds is below the cheapest permitted exit's {cheapest} "
+        f"(full depth: {flow.macs_full}); raise {policy.budget_field}",
+    )
+
+
+def _legs(flow: Flow, exits: list[int]) -> tuple[Leg, ...]:
+    legs = []
+    done: Nodes = 0
+    for exit in exits:
+        new = flow.needs(exit) & ~done
+        macs = flow.macs(new)
+        legs.append(Leg(exit, tuple(flow.nodes[i] for i in indices(new)), macs, Ahead(macs)))
+        done |= new
+    return tuple(legs)

@@ -1,0 +1,108 @@
+"""One row's way through the exits, without tensors or clocks: what to run next, what was said, when it stopped.
+
+The live service and replay both drive a ``Walk``, so that they agree by construction.
+"""
+
+from __future__ import annotations
+
+from anytime.model_store.flow import Node
+from anytime.policy.answer import Answer, answer_level, choose_answer
+from anytime.policy.decide import Ahead, Decision, Spent, decide, limit
+from anytime.policy.outcome import Outcome
+from anytime.policy.plan import Leg, Plan
+
+
+class Walk:
+    """The progress of one row along its plan."""
+
+    __slots__ = ("_leg", "_step", "compute_ms", "decision", "depth", "macs", "outcomes", "plan")
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.outcomes: list[Outcome] = []
+        """Of the exits consulted so far."""
+        self.decision: Decision | None = None
+        """Set once the row stops."""
+        self.macs = 0
+        """Multiply-adds of every graph started."""
+        self.compute_ms = 0.0
+        """A run's time over its rows, summed over the graphs that finished."""
+        self.depth = 0
+        """The deepest exit whose head finished."""
+        self._leg = 0
+        self._step = 0
+
+    @property
+    def node(self) -> Node:
+        """The graph to run next."""
+        return self.plan.legs[self._leg].nodes[self._step]
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """The leg under way and the next step in it, both from 0."""
+        return self._leg, self._step
+
+    @property
+    def rest(self) -> tuple[Node, ...]:
+        """The graphs still to run to reach the next consulted exit."""
+        return self.plan.legs[self._leg].nodes[self._step :]
+
+    @property
+    def has_said(self) -> bool:
+        """Whether an exit has answered already."""
+        return bool(self.outcomes)
+
+    @property
+    def at_boundary(self) -> bool:
+        """Whether the leg's graphs have all run, so that its exit's outcome is due."""
+        return self._step == len(self.plan.legs[self._leg].nodes)
+
+    @property
+    def leg(self) -> Leg:
+        """The leg under way; at a boundary the one just finished."""
+        return self.plan.legs[self._leg]
+
+    @property
+    def next_leg(self) -> Leg | None:
+        """The leg after the one under way."""
+        following = self._leg + 1
+        return self.plan.legs[following] if following < len(self.plan.legs) else None
+
+    def started(self, node: Node) -> None:
+        """A graph of this row has been started: it counts, whether or not it is waited for."""
+        self.macs += node.graph.macs
+
+    def finished(self, node: Node, ms: float) -> None:
+        """The graph has run; ``ms``: the run's time over its rows."""
+        self.compute_ms += ms
+        self._step += 1
+        if node.part == "head" and node.stage > self.depth:
+            self.depth = node.stage
+
+    def heard(self, outcome: Outcome, ahead: Ahead | None) -> Decision:
+        """The consulted exit has said ``outcome``: stop, or go on to the next leg. ``ahead``: None at the way's end."""
+        self.outcomes.append(outcome)
+        decision = decide(self.plan.policy, self.outcomes, Spent(self.macs, self.compute_ms), ahead)
+        if decision.stops:
+            self.decision = decision
+        else:
+            self._leg += 1
+            self._step = 0
+        return decision
+
+    def stop(self, reason: Decision) -> None:
+        """Stopped from outside: a deadline's timer, a cancel, a shutdown."""
+        self.decision = reason
+
+    def answer(self) -> Answer:
+        """The answer of a row that stopped with at least one outcome."""
+        return choose_answer(self.plan.policy, self.outcomes, self.decision or limit("cancelled"))
+
+    def answer_with(self, outcome: Outcome) -> Answer:
+        """What one exit says, at the level that the policy reads: a prediction on the way."""
+        return Answer(outcome, answer_level(self.plan.policy, outcome))
+
+    @property
+    def cost(self) -> float:
+        """Multiply-adds started, as a share of full depth's."""
+        return self.macs / self.plan.flow.macs_full

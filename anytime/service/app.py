@@ -1,0 +1,116 @@
+"""The composition root: every part made once, started and ended in order, and the routes to them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+
+from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import Mount, Route, Router
+
+from anytime.model_store import Store
+from anytime.policy import merge, parse_policy
+from anytime.service.auth import key_ring
+from anytime.service.catalogue import Catalogue
+from anytime.service.engine.admission import Bounds
+from anytime.service.engine.engine import Engine
+from anytime.service.engine.served import Served
+from anytime.service.envelope import App, Envelope
+from anytime.service.metrics import Metrics
+from anytime.service.routes.docs import Docs
+from anytime.service.routes.health import Health
+from anytime.service.routes.models import Models
+from anytime.service.routes.predict import Predict
+from anytime.service.settings import Settings
+from anytime.service.shelf import Shelf
+
+log = logging.getLogger(__name__)
+
+
+class Service:
+    """All parts of one running service. ``asgi`` is the application; its lifespan starts and ends the rest."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.metrics = Metrics()
+        self.engine = Engine(settings.workers, Bounds(settings.queue_rows, int(settings.state_bytes)), self.metrics)
+        default = merge([parse_policy(settings.default_policy)])
+        store = Store(settings.store)
+        self.shelf = Shelf(
+            store,
+            int(settings.model_bytes),
+            lambda bundle: Served(bundle, default, settings.intra_op_threads, settings.warmup_s),
+        )
+        self.catalogue = Catalogue(store, self.shelf, settings.poll_s)
+        self.is_stopping = False
+        self._gauges()
+        self.asgi: App = self._application()
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """From the first worker to the last: what was started last ends first."""
+        self.engine.start()
+        await self.catalogue.start()
+        try:
+            yield
+        finally:
+            await self.catalogue.close()
+            await asyncio.to_thread(self.engine.close)
+
+    async def drain(self) -> None:
+        """No new requests; those under way get ``drain_s`` to end, and then an event that says so."""
+        self.is_stopping = True
+        self.engine.refuse_new()
+        deadline = asyncio.get_running_loop().time() + self._settings.drain_s
+        while self.engine.rows and asyncio.get_running_loop().time() < deadline:
+            await asyncio.sleep(0.01)
+        self.engine.end_all()
+
+    def _gauges(self) -> None:
+        gauges = self.metrics.gauges
+        gauges.add("anytime_inflight", "Rows admitted and not ended.", lambda: self.engine.rows)
+        gauges.add("anytime_state_bytes", "State reserved for them.", lambda: self.engine.state_bytes)
+        gauges.add("anytime_model_bytes", "Estimated memory of all loaded bundles.", lambda: self.shelf.bytes)
+
+    def _application(self) -> App:
+        @contextlib.asynccontextmanager
+        async def lifespan(app: object) -> AsyncIterator[None]:
+            async with self.running():
+                yield
+
+        predict = Predict(self.engine, self.catalogue, self._settings)
+        models = Models(self.catalogue)
+        health = Health(self.catalogue, self.metrics, lambda: self.is_stopping)
+        docs = Docs(self.catalogue)
+        routes = [
+            Route("/v1/models/{model}/predict", predict, methods=["POST"]),
+            Route("/v1/models/{model}/versions/{version}/predict", predict, methods=["POST"]),
+            Route("/v1/models", models.list),
+            Route("/v1/models/{model}", models.show),
+            Route("/v1/models/{model}/versions/{version}", models.show),
+            Route("/healthz", health.live),
+            Route("/readyz", health.ready),
+            Route("/metrics", health.metrics),
+            Route("/openapi.json", docs.document),
+            Route("/docs", docs.page),
+            Mount("/docs", docs.files),
+        ]
+        app: App = Envelope(
+            Router(routes, lifespan=lifespan, redirect_slashes=False), key_ring(self._settings.api_keys)
+        )
+        if self._settings.cors_origins:
+            app = CORSMiddleware(
+                app,
+                allow_origins=self._settings.cors_origins,
+                allow_methods=["GET", "POST"],
+                allow_headers=["*"],
+                expose_headers=["x-request-id", "retry-after"],
+            )
+        return app
+
+
+def create_app(settings: Settings) -> App:
+    """The ASGI application of a service with these settings."""
+    return Service(settings).asgi

@@ -1,0 +1,1 @@
+"""Choose, run, settle: the engine below the routes. It knows no HTTP; above its runner nothing knows ONNX."""

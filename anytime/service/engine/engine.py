@@ -1,0 +1,335 @@
+"""Choose, run, settle: worker threads take work under one lock and tell the event loop only what a client must see.
+
+Every choice is made at a graph's boundary. A deadline is kept by its own timer on the event loop. It knows no HTTP.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import threading
+import time
+
+import numpy as np
+
+from anytime.model_store.tensors import Dims
+from anytime.policy import Ahead, Decision, Outcome, limit
+from anytime.service.engine.admission import Bounds, Load, refuse, refuse_deadline, retry_after, wait_ms
+from anytime.service.engine.guard import Guard
+from anytime.service.engine.job import Job
+from anytime.service.engine.messages import Event, RowFailure, Work
+from anytime.service.engine.program import Program
+from anytime.service.engine.run import Run, execute
+from anytime.service.engine.scheduler import Scheduler
+from anytime.service.engine.served import Served
+from anytime.service.engine.ticket import NEVER, Ticket
+from anytime.service.errors import (
+    DeadlineBeforeFirstExit,
+    DeadlineBeforeFullDepth,
+    Internal,
+    ServiceError,
+    ShuttingDown,
+)
+from anytime.service.metrics import Metrics
+
+log = logging.getLogger(__name__)
+_now = time.perf_counter
+
+
+class Engine:
+    """Runs the rows of many requests on a few threads.
+
+    ``submit`` and ``cancel`` are called on the event loop that ``start`` was called on; both return at once.
+    """
+
+    def __init__(self, workers: int, bounds: Bounds, metrics: Metrics) -> None:
+        self._workers = workers
+        self._bounds = bounds
+        self._metrics = metrics
+        self._changed = threading.Condition(threading.Lock())
+        self._scheduler = Scheduler()
+        self._guard = Guard()
+        self._numbers = itertools.count()
+        self._open: dict[int, list[Job]] = {}
+        self._running: dict[int, Run] = {}
+        self._idle = 0
+        self._rows = 0
+        self._state_bytes = 0
+        self._closing = False
+        self._stopped = False
+        self._threads: list[threading.Thread] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    # -- the event loop's side -----------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Starts the worker threads; to be called on the event loop."""
+        self._loop = asyncio.get_running_loop()
+        self._threads = [
+            threading.Thread(target=self._work, args=(number,), name=f"anytime-worker-{number}", daemon=True)
+            for number in range(self._workers)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, served: Served, program: Program, work: Work, dims: Dims) -> Ticket:
+        """Admits a request whole or not at all.
+
+        Raises ``QueueFull``, ``StateFull``, ``DeadlineUnreachable``, ``DeadlineBeforeFirstExit``, ``ShuttingDown``.
+        """
+        assert self._loop is not None, "start comes first"
+        ticket = Ticket(served, program, work, next(self._numbers), self._loop)
+        ticket.row_bytes = program.peak_bytes(dims)
+        ticket.shape = tuple(dims.values())
+        if ticket.deadline_at != NEVER:
+            ticket.due_at -= self._guard.before(ticket.deadline_at - work.arrived)
+        jobs = [Job(ticket, row, _first_slots(served, program, work, row, dims)) for row in range(work.rows)]
+        with self._changed:
+            refusal = self._refusal(ticket, jobs[0])
+            if refusal is not None:
+                self._metrics.shed(served.name, refusal.code, work.rows)
+                raise refusal
+            self._admit(ticket, jobs)
+        if ticket.due_at != NEVER:
+            ticket.timer = self._loop.call_later(max(0.0, ticket.due_at - _now()), self._expire, ticket)
+        return ticket
+
+    def cancel(self, ticket: Ticket) -> None:
+        """The client left: its rows end, and a graph that runs for them is the last."""
+        if ticket.timer is not None:
+            ticket.timer.cancel()
+        with self._changed:
+            for job in self._open.get(ticket.number, ()):
+                if not job.ended:
+                    self._end(job, "cancelled")
+        ticket.wake()
+
+    def finish(self, ticket: Ticket) -> None:
+        """The reply's last byte was handed to the transport, or never will be: rows that have not ended are cancelled,
+        the guard and the metrics learn when it was.
+        """
+        now = _now()
+        if ticket.timer is not None:
+            ticket.timer.cancel()
+        if not ticket.done:
+            self.cancel(ticket)
+        self._metrics.request(ticket.served.name, now - ticket.work.arrived)
+        if ticket.deadline_at != NEVER:
+            self._metrics.lateness(ticket.served.name, now - ticket.deadline_at)
+            if now > ticket.due_at:
+                self._guard.learn(now - ticket.due_at)
+
+    @property
+    def rows(self) -> int:
+        """Rows admitted and not ended."""
+        return self._rows
+
+    @property
+    def state_bytes(self) -> int:
+        """Bytes of state reserved for them."""
+        return self._state_bytes
+
+    def refuse_new(self) -> None:
+        """From now on ``submit`` raises ``ShuttingDown``; what was admitted goes on."""
+        self._closing = True
+
+    def end_all(self) -> None:
+        """Rows with an exit are answered with reason ``cancelled``, the others fail with ``shutting_down``."""
+        with self._changed:
+            for jobs in list(self._open.values()):
+                for job in jobs:
+                    if not job.ended:
+                        self._stop_now(
+                            job, limit("cancelled"), ShuttingDown("the server is shutting down: retry elsewhere")
+                        )
+
+    def close(self) -> None:
+        """Ends all rows and the worker threads, each after the graph it runs."""
+        self.refuse_new()
+        self.end_all()
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join()
+
+    def _refusal(self, ticket: Ticket, first: Job) -> ServiceError | None:
+        if self._closing:
+            return ShuttingDown("the server is shutting down: retry elsewhere")
+        load = Load(self._rows, self._state_bytes)
+        refusal = refuse(self._bounds, load, ticket.work.rows, ticket.row_bytes)
+        if refusal is None and ticket.due_at == NEVER:
+            return None
+        wait = wait_ms(self._scheduler.ahead_of(first.key), self._workers) + self._busy_ms()
+        if refusal is not None:
+            return retry_after(refusal, wait)
+        return refuse_deadline(ticket.served, ticket.program.plan, (ticket.due_at - _now()) * 1e3, wait)
+
+    def _busy_ms(self) -> float:
+        """How long until a worker is free: none if one is idle, else the shortest of what still runs."""
+        if self._idle or not self._running:
+            return 0.0
+        now = _now()
+        return min(max(0.0, run.typical_ms - (now - run.started_at) * 1e3) for run in self._running.values())
+
+    def _admit(self, ticket: Ticket, jobs: list[Job]) -> None:
+        rows = ticket.work.rows
+        ticket.admitted_at = _now()
+        self._open[ticket.number] = jobs
+        self._rows += rows
+        self._state_bytes += rows * ticket.row_bytes
+        ticket.served.in_flight += rows
+        self._metrics.admitted(ticket.served.name, rows)
+        for job in jobs:
+            self._scheduler.put(job)
+        self._changed.notify(rows)
+
+    def _expire(self, ticket: Ticket) -> None:
+        """A deadline's timer: answer with the best so far, even while a graph of this request still runs."""
+        with self._changed:
+            for job in self._open.get(ticket.number, ()):
+                if not job.ended:
+                    self._stop_now(job, limit("deadline"), _too_late(ticket))
+
+    # -- the workers' side ---------------------------------------------------------------------------------------
+
+    def _work(self, number: int) -> None:
+        run: Run | None = None
+        while True:
+            with self._changed:
+                if run is not None:
+                    self._running.pop(number, None)
+                    self._settle(run)
+                run = self._choose()
+                while run is None:
+                    if self._stopped:
+                        return
+                    self._idle += 1
+                    self._changed.wait()
+                    self._idle -= 1
+                    run = self._choose()
+                self._running[number] = run
+            try:
+                execute(run)
+            except Exception:  # our own bug must cost these rows and not the worker
+                log.exception("a run failed")
+                run.fail(Internal("internal error; the server's log has the details"))
+
+    def _choose(self) -> Run | None:
+        """The next run; rows whose next exit no longer fits their deadline are answered instead."""
+        while jobs := self._scheduler.take(self._idle):
+            now = _now()
+            fitting = [job for job in jobs if not self._is_hopeless(job, now)]
+            if fitting:
+                return self._begin(fitting, now)
+        return None
+
+    def _is_hopeless(self, job: Job, now: float) -> bool:
+        """A row with an exit whose next cannot be reached in time is answered; one without goes on until its timer."""
+        ticket = job.ticket
+        if ticket.due_at == NEVER or not job.walk.has_said:
+            return False
+        if now + job.served.worst_ms(job.walk.rest, now) / 1e3 <= ticket.due_at:
+            return False
+        self._stop_now(job, limit("deadline"), _too_late(ticket))
+        return True
+
+    def _begin(self, jobs: list[Job], now: float) -> Run:
+        for job in jobs:
+            ticket = job.ticket
+            if ticket.started_at is None:
+                ticket.started_at = now
+                self._metrics.queued(job.served.name, now - ticket.admitted_at)
+        return Run(jobs, jobs[0].piece, jobs[0].served, now, [job.slots for job in jobs])
+
+    def _settle(self, run: Run) -> None:
+        now = _now()
+        rows = len(run.jobs)
+        for step, seconds in zip(run.piece.steps, run.seconds, strict=False):
+            node = step.node
+            run.served.timings[node.index].add(now, seconds * 1e3, rows)
+            self._metrics.ran(run.served.name, node.stage, node.part, seconds, rows)
+        for job, result in zip(run.jobs, run.results, strict=True):
+            if job.ended:
+                continue
+            if isinstance(result, ServiceError):
+                self._end(job, "failed", RowFailure(job.row, result))
+                continue
+            if result is None:
+                job.go_on()
+            else:
+                self._hear(job, result, now)
+            if not job.ended:
+                self._scheduler.put(job)
+        if self._idle and len(self._scheduler) > 1:
+            self._changed.notify(len(self._scheduler) - 1)
+
+    def _hear(self, job: Job, outcome: Outcome, now: float) -> None:
+        ticket = job.ticket
+        decision = job.heard(outcome, self._ahead(job, now))
+        if ticket.first_at is None:
+            ticket.first_at = now
+            self._metrics.first_prediction(job.served.name, now - ticket.work.arrived)
+        if ticket.work.streams:
+            ticket.post(job.prediction(outcome))
+        if decision.stops:
+            self._end(job, "answered", job.final())
+
+    def _ahead(self, job: Job, now: float) -> Ahead | None:
+        leg = job.walk.next_leg
+        if leg is None:
+            return None
+        policy = job.walk.plan.policy
+        if policy.max_ms is None and policy.deadline_ms is None:
+            return leg.ahead
+        typical = job.served.typical_ms(leg.nodes)
+        if policy.deadline_ms is None or policy.exact:
+            return Ahead(leg.macs, typical)
+        return Ahead(leg.macs, typical, job.served.worst_ms(leg.nodes, now), (job.ticket.due_at - now) * 1e3)
+
+    def _stop_now(self, job: Job, decision: Decision, otherwise: ServiceError) -> None:
+        """Stopped from outside: the answer so far, or the error where no exit was reached."""
+        if job.walk.has_said and not job.walk.plan.policy.exact:
+            job.walk.stop(decision)
+            self._end(job, "answered", job.final())
+        else:
+            self._end(job, "failed", RowFailure(job.row, otherwise))
+            if decision.reason == "deadline":
+                self._metrics.deadline_missed(job.served.name)
+
+    def _end(self, job: Job, end: str, event: Event | None = None) -> None:
+        """The one place where a row ends: it leaves the queue, frees its state, is counted and tells its client."""
+        ticket = job.ticket
+        self._scheduler.discard(job)
+        job.release()
+        self._rows -= 1
+        self._state_bytes -= ticket.row_bytes
+        job.served.in_flight -= 1
+        ticket.open_rows -= 1
+        if ticket.done:
+            del self._open[ticket.number]
+        self._metrics.ended(job.served.name, end)
+        if end == "answered":
+            self._metrics.answered(job.served.name, job.served.version, job.walk)
+        if event is not None:
+            ticket.post(event)
+
+
+def _first_slots(served: Served, program: Program, work: Work, row: int, dims: Dims) -> dict[int, np.ndarray]:
+    """Slot -> (1, ...) of the inputs and start values that the program reads."""
+    slots = served.flow.slots
+    return {
+        slot: work.tensors[slots[slot].name][row : row + 1]
+        if slots[slot].source == "input"
+        else served.start(slot, dims)
+        for slot in program.starts
+    }
+
+
+def _too_late(ticket: Ticket) -> ServiceError:
+    if ticket.program.plan.policy.exact:
+        return DeadlineBeforeFullDepth(
+            "the deadline passed before full depth; leave 'exact' out to get the best so far"
+        )
+    return DeadlineBeforeFirstExit("the deadline passed before the first exit: the server is busy, retry later")

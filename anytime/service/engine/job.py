@@ -1,0 +1,83 @@
+"""One row of one admitted request: its progress, its state, and the request it belongs to."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from anytime.policy import Ahead, Decision, Outcome, Walk
+from anytime.service.engine.messages import RowAnswer, RowTrace
+from anytime.service.engine.program import Piece, Step
+from anytime.service.engine.served import Served
+from anytime.service.engine.ticket import Ticket
+
+Key = tuple[int, float, int, int]
+"""What the scheduler orders by: minus priority, deadline, order of admission, row. The smallest runs first."""
+
+
+class Job:
+    """State, outcomes, stage and cost of one row, released together at one point.
+
+    Owned by the scheduler while it waits and by one worker while it runs; ``ended`` may be set by anyone who holds the
+    engine's lock, and whoever finds it set drops the job.
+    """
+
+    __slots__ = ("_leg", "_piece", "ended", "key", "legs", "piece", "row", "served", "slots", "ticket", "times", "waiting", "walk")  # fmt: skip
+
+    def __init__(self, ticket: Ticket, row: int, slots: dict[int, np.ndarray]) -> None:
+        self.ticket = ticket
+        self.row = row
+        self.served: Served = ticket.served
+        self.legs = ticket.program.legs
+        self.walk = Walk(ticket.program.plan)
+        self.slots = slots
+        """Slot index -> (1, ...): the tensors that a later graph of this row can still read."""
+        self.key: Key = (-ticket.program.plan.policy.priority, ticket.due_at, ticket.number, row)
+        self.ended = False
+        self.waiting: object = None
+        """The scheduler's entry while the job waits."""
+        self.times: list[tuple[int, str, float]] | None = [] if ticket.work.traces else None
+        self._leg = 0
+        self._piece = 0
+        self.piece: Piece = self.legs[0][0]
+        """What to run next."""
+
+    def ran(self, step: Step, ms: float) -> None:
+        """A graph of this row has run; called by the worker that runs it."""
+        self.walk.finished(step.node, ms)
+        if self.times is not None:
+            self.times.append((step.node.stage, step.node.part, ms))
+
+    def heard(self, outcome: Outcome, ahead: Ahead | None) -> Decision:
+        """The consulted exit spoke: stop, or stand before the next leg."""
+        decision = self.walk.heard(outcome, ahead)
+        if not decision.stops:
+            self._leg += 1
+            self._piece = 0
+            self.piece = self.legs[self._leg][0]
+        return decision
+
+    def go_on(self) -> None:
+        """No exit was due: stand before the leg's next piece."""
+        self._piece += 1
+        self.piece = self.legs[self._leg][self._piece]
+
+    def release(self) -> None:
+        """Drop the state: the one place where a row's tensors go."""
+        self.ended = True
+        self.slots = {}
+
+    def prediction(self, outcome: Outcome) -> RowAnswer:
+        """What an exit just said, on the way."""
+        walk = self.walk
+        return RowAnswer(self.row, walk.answer_with(outcome), walk.depth, walk.cost, walk.compute_ms, reason=None)
+
+    def final(self) -> RowAnswer:
+        """The reply of a row that stopped with at least one outcome."""
+        walk = self.walk
+        assert walk.decision is not None, "a final row has stopped"
+        trace = (
+            None
+            if self.times is None
+            else RowTrace(tuple((o.exit, o.outputs) for o in walk.outcomes), tuple(self.times))
+        )
+        return RowAnswer(self.row, walk.answer(), walk.depth, walk.cost, walk.compute_ms, walk.decision.reason, trace)

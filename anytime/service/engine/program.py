@@ -1,0 +1,100 @@
+"""A plan made ready to run: which tensors each graph is fed, what is fetched, kept and dropped.
+
+The unit of choice is a *piece*: the graphs of one stage that a row needs before the next boundary, its body and its head.
+Pieces are shared by all programs of a bundle, so that rows under different policies can share a run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import groupby
+
+from anytime.model_store import Flow
+from anytime.model_store.flow import Node, Nodes
+from anytime.model_store.tensors import Dims, row_bytes
+from anytime.policy import Plan
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Step:
+    """One run of one graph."""
+
+    node: Node
+    feeds: tuple[tuple[str, int], ...]
+    """(ONNX input, slot)"""
+    fetches: tuple[str, ...]
+    """ONNX outputs, in the order of ``keeps`` and then ``says``."""
+    keeps: tuple[int, ...]
+    """The slots that the first outputs become."""
+    says: tuple[str, ...]
+    """The head outputs that the rest are: only of the head whose exit is consulted."""
+    drops: tuple[int, ...]
+    """The slots that no later graph of the row can read."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Piece:
+    """The steps of one stage, run without a choice in between. Equal pieces of a bundle are one object."""
+
+    steps: tuple[Step, ...]
+    batch_limit: int
+    """The most rows that pay to run together."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """A plan's pieces, one tuple per leg; ``starts`` are the slots a row needs from the beginning."""
+
+    plan: Plan
+    legs: tuple[tuple[Piece, ...], ...]
+    starts: tuple[int, ...]
+
+    def peak_bytes(self, dims: Dims) -> int:
+        """The most bytes of state that one row holds at any time, its inputs included."""
+        slots = self.plan.flow.slots
+        steps = [step for leg in self.legs for piece in leg for step in piece.steps]
+        held = {slot: row_bytes(slots[slot].dtype, slots[slot].shape, dims) for slot in self.starts}
+        peak = sum(held.values())
+        for step in steps:
+            held |= {slot: row_bytes(slots[slot].dtype, slots[slot].shape, dims) for slot in step.keeps}
+            peak = max(peak, sum(held.values()))
+            for slot in step.drops:
+                held.pop(slot, None)
+        return peak
+
+
+class Compiler:
+    """Makes programs of one bundle, interning their pieces."""
+
+    def __init__(self, flow: Flow, batch_limit: Callable[[Iterable[Node]], int]) -> None:
+        self._flow = flow
+        self._batch_limit = batch_limit
+        self._pieces: dict[tuple[object, ...], Piece] = {}
+
+    def compile(self, plan: Plan) -> Program:
+        """The program of a plan."""
+        last_reader = {slot: node.index for leg in plan.legs for node in leg.nodes for _, slot in node.reads}
+        drops: dict[int, list[int]] = {}
+        for slot, index in last_reader.items():
+            drops.setdefault(index, []).append(slot)
+        planned = plan.nodes
+        legs = []
+        for leg in plan.legs:
+            steps = [self._step(node, planned, drops.get(node.index, []), node is leg.nodes[-1]) for node in leg.nodes]
+            legs.append(tuple(self._piece(tuple(part)) for _, part in groupby(steps, lambda step: step.node.stage)))
+        starts = tuple(slot for slot in sorted(last_reader) if self._flow.slots[slot].source != "graph")
+        return Program(plan, tuple(legs), starts)
+
+    def _step(self, node: Node, planned: Nodes, drops: list[int], says: bool) -> Step:
+        kept = [(tensor, slot) for tensor, slot in node.writes if self._flow.readers(slot) & planned]
+        said = node.outputs if says else ()
+        fetches = tuple(tensor for tensor, _ in (*kept, *said))
+        return Step(node, node.reads, fetches, tuple(s for _, s in kept), tuple(name for _, name in said), tuple(drops))
+
+    def _piece(self, steps: tuple[Step, ...]) -> Piece:
+        key = tuple((step.node.index, step.keeps, step.says, step.drops) for step in steps)
+        piece = self._pieces.get(key)
+        if piece is None:
+            piece = self._pieces[key] = Piece(steps, self._batch_limit(step.node for step in steps))
+        return piece

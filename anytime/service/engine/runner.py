@@ -1,0 +1,78 @@
+"""The only place of the service that knows ONNX Runtime: sessions of one bundle, one run at a time per call."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import onnxruntime as ort
+
+from anytime.model_store.bundle import Bundle
+from anytime.model_store.errors import GraphMismatch, GraphUnreadable
+from anytime.service.errors import ModelFailed
+
+ort.set_default_logger_severity(3)  # warnings about graphs are not the operator's to act on; errors are raised anyway
+
+_FAULTS = (RuntimeError, ValueError, TypeError)
+"""ONNX Runtime's own exceptions derive from RuntimeError; the others come from its argument checks."""
+
+
+class Runner:
+    """One ``InferenceSession`` per distinct file: explicit threads, no spinning, no arena (its high-water mark stays)."""
+
+    def __init__(self, bundle: Bundle, intra_op_threads: int = 1) -> None:
+        """Raises ``GraphUnreadable`` where ONNX Runtime refuses a file that ``onnx`` could read."""
+        self._sessions: dict[str, ort.InferenceSession] = {}
+        options = _options(intra_op_threads)
+        for node in bundle.flow.nodes:
+            file = node.graph.file
+            if file in self._sessions:
+                continue
+            try:
+                session = ort.InferenceSession(str(bundle.path(file)), options, providers=["CPUExecutionProvider"])
+            except Exception as error:  # ORT raises a dozen unrelated types here
+                raise GraphUnreadable(f"ONNX Runtime cannot load {file}: {_first_line(error)}") from error
+            self._sessions[file] = session
+
+    def batches(self, file: str) -> bool:
+        """Whether a graph takes more than one row: some are exported with the row axis fixed at 1."""
+        return all(not entry.shape or entry.shape[0] != 1 for entry in self._sessions[file].get_inputs())
+
+    def run(self, file: str, fetches: Sequence[str], feeds: Mapping[str, np.ndarray]) -> tuple[list[np.ndarray], float]:
+        """The fetched outputs, each (rows, ...), and the seconds it took.
+
+        Raises ``ModelFailed``; the message names the file, never a path.
+        """
+        session = self._sessions[file]
+        start = time.perf_counter()
+        try:
+            outputs = session.run(fetches, feeds)
+        except _FAULTS as error:
+            raise ModelFailed(f"the model failed on this input: {_first_line(error)}") from error
+        return outputs, time.perf_counter() - start
+
+
+def check_outputs(file: str, names: Sequence[str], outputs: Sequence[np.ndarray], wanted: Sequence[tuple[str, tuple[int, ...]]]) -> None:  # fmt: skip
+    """Raises ``GraphMismatch`` where a run's outputs are not of the dtype and shape that the manifest promises."""
+    for name, output, (dtype, shape) in zip(names, outputs, wanted, strict=True):
+        if str(output.dtype) != dtype or output.shape != shape:
+            raise GraphMismatch(
+                f"{file} wrote {name} as {output.dtype} {output.shape}; the manifest says {dtype} {shape}"
+            )
+
+
+def _options(intra_op_threads: int) -> ort.SessionOptions:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = intra_op_threads
+    options.inter_op_num_threads = 1
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    options.enable_cpu_mem_arena = False
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return options
+
+
+def _first_line(error: BaseException) -> str:
+    """ONNX Runtime's message without its bracketed prefix, its source paths and what follows the first line."""
+    text = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return text.rsplit("] : ", 1)[-1].split("/onnxruntime_src/", 1)[0][:300]

@@ -1,0 +1,87 @@
+"""One admitted request on its way back to the client: the events of its rows, and the means to leave."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import secrets
+from collections import deque
+
+from anytime.service.engine.messages import Event, Work
+from anytime.service.engine.program import Program
+from anytime.service.engine.served import Served
+
+NEVER = math.inf
+"""The deadline of a request without one."""
+
+
+class Ticket:
+    """Written by workers under the engine's lock, read on the event loop.
+
+    Times in seconds of ``time.perf_counter``; ``due_at`` is the deadline less its guard, infinite without one.
+    """
+
+    def __init__(
+        self, served: Served, program: Program, work: Work, number: int, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        self.id = secrets.token_urlsafe(12)
+        self.served = served
+        self.program = program
+        self.work = work
+        self.number = number
+        deadline_ms = program.plan.policy.deadline_ms
+        self.deadline_at = NEVER if deadline_ms is None else work.arrived + deadline_ms / 1e3
+        self.due_at = self.deadline_at
+        self.shape: tuple[int, ...] = ()
+        self.open_rows = work.rows
+        self.row_bytes = 0
+        self.started_at: float | None = None
+        """When its first graph started."""
+        self.first_at: float | None = None
+        """When its first prediction was there."""
+        self.admitted_at = 0.0
+        self.timer: asyncio.TimerHandle | None = None
+        self._loop = loop
+        self._events: deque[Event] = deque()
+        self._waiter: asyncio.Future[None] | None = None
+        self._called = False
+
+    @property
+    def done(self) -> bool:
+        """Whether every row has ended."""
+        return self.open_rows == 0
+
+    @property
+    def queue_ms(self) -> float:
+        """From admission to its first graph's start."""
+        return 0.0 if self.started_at is None else (self.started_at - self.admitted_at) * 1e3
+
+    def post(self, event: Event) -> None:
+        """Called under the engine's lock, by any thread: an event for the client."""
+        self._events.append(event)
+        if not self._called and (self.work.streams or self.done):
+            self._called = True
+            self._loop.call_soon_threadsafe(self.wake)
+
+    async def events(self) -> list[Event]:
+        """What has come since the last call, in order; waits for the next if there is none. Empty once all is said.
+
+        A request that does not stream is told everything at once, when its last row has ended.
+        """
+        while not self._events or not (self.work.streams or self.done):
+            if self.done:
+                return []
+            self._waiter = self._loop.create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        said = list(self._events)
+        self._events.clear()
+        return said
+
+    def wake(self) -> None:
+        """On the event loop: whoever waits for events looks again."""
+        self._called = False
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)

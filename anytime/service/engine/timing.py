@@ -1,0 +1,51 @@
+"""How long a graph takes: its typical time a row and its worst time a run, from what was measured lately."""
+
+from __future__ import annotations
+
+from collections import deque
+from statistics import median
+
+RUNS = 100
+"""How many runs are remembered."""
+AGE_S = 10.0
+"""A worst time older than this no longer counts."""
+_REFRESH_S = 0.25
+
+
+class Timing:
+    """The times of one graph on this machine. Times in milliseconds, ``now`` in seconds of one monotonic clock."""
+
+    __slots__ = ("_added", "_at", "_recent", "_typical", "_warm_up", "_worst")
+
+    def __init__(self, warm_up_ms: float = 0.0) -> None:
+        self._recent: deque[tuple[float, float, float]] = deque(maxlen=RUNS)
+        self._warm_up = warm_up_ms
+        self._typical = warm_up_ms
+        self._worst = warm_up_ms
+        self._at = -AGE_S
+        self._added = 0
+
+    def add(self, now: float, run_ms: float, rows: int) -> None:
+        """A run of ``rows`` rows took ``run_ms``."""
+        self._recent.append((now, run_ms, run_ms / rows))
+        self._added += 1
+        if run_ms > self._worst:
+            self._worst = run_ms
+        if self._added <= 3 or now - self._at > _REFRESH_S:
+            self._refresh(now)
+
+    def typical(self) -> float:
+        """The median time of a row over the last runs; before the first, the warm-up's."""
+        return self._typical
+
+    def worst(self, now: float) -> float:
+        """The longest of the last ``RUNS`` runs, none older than ``AGE_S``; if there is none, the warm-up's."""
+        if now - self._at > _REFRESH_S:
+            self._refresh(now)
+        return self._worst
+
+    def _refresh(self, now: float) -> None:
+        self._at = now
+        if self._recent:
+            self._typical = median(row_ms for _, _, row_ms in self._recent)
+        self._worst = max((run_ms for at, run_ms, _ in self._recent if now - at <= AGE_S), default=self._warm_up)

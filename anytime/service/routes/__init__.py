@@ -1,0 +1,1 @@
+"""What HTTP knows: a module per resource. Nothing below the routes does."""

@@ -1,0 +1,48 @@
+"""``/healthz``: the process answers. ``/readyz``: at least one model does. ``/metrics``: Prometheus' text."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from anytime.service.catalogue import Catalogue
+from anytime.service.metrics import Metrics
+from anytime.service.reply import dumps
+
+_EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Health:
+    """What probes and Prometheus ask."""
+
+    def __init__(self, catalogue: Catalogue, metrics: Metrics, is_stopping: Callable[[], bool]) -> None:
+        self._catalogue = catalogue
+        self._metrics = metrics
+        self._is_stopping = is_stopping
+
+    async def live(self, request: Request) -> Response:
+        """200 as long as the event loop turns."""
+        return Response(dumps({"live": True}), media_type="application/json")
+
+    async def ready(self, request: Request) -> Response:
+        """200 as long as one model serves; bundles that failed their checks are listed with the reason."""
+        catalogue = self._catalogue
+        ready = catalogue.ready and not self._is_stopping()
+        body = {
+            "ready": ready,
+            "live": True,
+            "stopping": self._is_stopping(),
+            "models": {name: catalogue.resolve(name, None) for name in catalogue.models},
+            "refused": [
+                {"model": model, "version": number, "code": fault.code, "message": fault.message}
+                for (model, number), fault in sorted(catalogue.faults.items())
+            ],
+        }
+        return Response(dumps(body), status_code=200 if ready else 503, media_type="application/json")
+
+    async def metrics(self, request: Request) -> Response:
+        """Rendered off the event loop: a long exposition must not delay an answer."""
+        return Response(await asyncio.to_thread(self._metrics.exposition), headers={"content-type": _EXPOSITION})

@@ -1,0 +1,181 @@
+"""``POST /v1/models/{model}[/versions/{version}]/predict``: one answer, or a stream of every refinement."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import parse_qsl
+
+from anytime.policy import PolicyError
+from anytime.service import sse
+from anytime.service.catalogue import Catalogue
+from anytime.service.engine.engine import Engine
+from anytime.service.engine.messages import Event, RowAnswer, RowFailure, Work
+from anytime.service.engine.served import Served
+from anytime.service.engine.ticket import Ticket
+from anytime.service.envelope import Message, Receive, Scope, Send
+from anytime.service.errors import (
+    DeadlineBeforeFirstExit,
+    DeadlineUnreachable,
+    InvalidPolicy,
+    Loading,
+    MalformedBody,
+    ServiceError,
+)
+from anytime.service.headers import header
+from anytime.service.http_protocol import ARRIVED
+from anytime.service.intake.body import read_body
+from anytime.service.intake.deadline import asked_deadline_ms
+from anytime.service.intake.media import JSON, RAW, media_of
+from anytime.service.intake.request import Bounds, Prediction, read_prediction
+from anytime.service.reply import done_json, dumps, event_json, reply_json
+from anytime.service.settings import Settings
+
+INLINE_BYTES = 64 * 1024
+"""JSON and raw bodies up to this size are read on the event loop (under a millisecond); the rest on a thread."""
+LOAD_WAIT_MS = 60_000.0
+"""How long a request without a deadline waits for its model to be loaded."""
+
+
+class Predict:
+    """An ASGI application, for a request's path must be short: no framework between the bytes and the engine."""
+
+    def __init__(self, engine: Engine, catalogue: Catalogue, settings: Settings) -> None:
+        self._engine = engine
+        self._catalogue = catalogue
+        self._bounds = Bounds(settings.batch_rows, settings.image_pixels)
+        self._body_bytes = int(settings.body_bytes)
+        self._body_timeout_s = settings.body_timeout_s
+        self._heartbeat_s = settings.heartbeat_s
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        arrived = scope.get("state", {}).get(ARRIVED) or time.perf_counter()
+        body = await read_body(receive, scope["headers"], self._body_bytes, self._body_timeout_s)
+        asked = _Asked(header(scope["headers"], b"content-type"), body, _query(scope))
+        model, reference = scope["path_params"]["model"], scope["path_params"].get("version")
+        at_hand = self._catalogue.at_hand(model, reference)
+        served = at_hand or await self._load(model, reference, asked, arrived)
+        prediction = await self._read(asked, served)
+        streams = prediction.stream or "text/event-stream" in (header(scope["headers"], b"accept") or "")
+        try:
+            ticket = self._admit(served, prediction, streams, arrived)
+        except (DeadlineBeforeFirstExit, DeadlineUnreachable) as error:
+            if at_hand:
+                raise
+            raise Loading(
+                f"{model} had to be loaded, and the deadline did not allow the wait: retry", retry_after_s=1.0
+            ) from error
+        gone = asyncio.create_task(self._cancel_when_gone(receive, ticket))
+        try:
+            if streams:
+                await self._stream(ticket, prediction.top, send)
+            else:
+                await self._reply(ticket, prediction.top, send)
+        finally:
+            gone.cancel()
+            self._engine.finish(ticket)
+
+    async def _load(self, model: str, reference: str | None, asked: _Asked, arrived: float) -> Served:
+        deadline_ms = asked_deadline_ms(asked.content_type, asked.body, asked.query)
+        return await self._catalogue.acquire(model, reference, arrived + (deadline_ms or LOAD_WAIT_MS) / 1e3)
+
+    async def _read(self, asked: _Asked, served: Served) -> Prediction:
+        arguments = (asked.content_type, asked.body, asked.query, served.manifest, self._bounds)
+        if len(asked.body) <= INLINE_BYTES and media_of(asked.content_type, asked.body).name in (JSON, RAW):
+            return read_prediction(*arguments)
+        return await asyncio.to_thread(read_prediction, *arguments)
+
+    def _admit(self, served: Served, prediction: Prediction, streams: bool, arrived: float) -> Ticket:
+        try:
+            program = served.program(prediction.policy, stream=streams, trace=prediction.trace)
+        except PolicyError as error:
+            raise InvalidPolicy(error.code, str(error), field=error.field) from error
+        work = Work(program.plan, prediction.tensors, prediction.rows, arrived, streams, prediction.trace)
+        return self._engine.submit(served, program, work, prediction.dims)
+
+    async def _cancel_when_gone(self, receive: Receive, ticket: Ticket) -> None:
+        """After the body there is nothing to receive but the connection's end."""
+        while (await receive())["type"] != "http.disconnect":
+            continue
+        self._engine.cancel(ticket)
+
+    async def _reply(self, ticket: Ticket, top: int, send: Send) -> None:
+        ended = sorted(await ticket.events(), key=_row)
+        if not ended:
+            return  # the client left
+        if all(isinstance(event, RowFailure) for event in ended):
+            raise _first_error(ended)
+        body = dumps(reply_json(ticket.served.manifest, ticket.id, ended, top, **_times(ticket)))
+        await send(_head(200, ((b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)))))
+        await send({"type": "http.response.body", "body": body})
+
+    async def _stream(self, ticket: Ticket, top: int, send: Send) -> None:
+        """Opened at admission; every event as it comes, ``done`` once each row has ended."""
+        await send(_head(200, sse.HEADERS))
+        number = 0
+        while True:
+            try:
+                events = await asyncio.wait_for(ticket.events(), self._heartbeat_s)
+            except TimeoutError:
+                await send(_piece(sse.heartbeat()))
+                continue
+            if not events:
+                break
+            pieces = []
+            for event in events:
+                number += 1
+                pieces.append(
+                    sse.event(_kind(event), event_json(ticket.served.manifest, ticket.id, event, top), number)
+                )
+            await send(_piece(b"".join(pieces)))
+        done = done_json(ticket.served.manifest, ticket.id, **_times(ticket))
+        await send({"type": "http.response.body", "body": sse.event("done", done, number + 1)})
+
+
+class _Asked:
+    """The parts of a request that say what it wants."""
+
+    __slots__ = ("body", "content_type", "query")
+
+    def __init__(self, content_type: str | None, body: bytes, query: Sequence[tuple[str, str]]) -> None:
+        self.content_type = content_type
+        self.body = body
+        self.query = query
+
+
+def _query(scope: Scope) -> list[tuple[str, str]]:
+    text: bytes = scope["query_string"]
+    if not text:
+        return []
+    try:
+        return parse_qsl(text.decode("ascii"), keep_blank_values=True, max_num_fields=100, errors="strict")
+    except ValueError as error:
+        raise MalformedBody(f"the query cannot be read: {error}") from error
+
+
+def _row(event: Event) -> int:
+    return event.row
+
+
+def _kind(event: Event) -> str:
+    if isinstance(event, RowFailure):
+        return "error"
+    return "prediction" if event.reason is None else "final"
+
+
+def _first_error(ended: Sequence[Event]) -> ServiceError:
+    return next(event.error for event in ended if isinstance(event, RowFailure))
+
+
+def _times(ticket: Ticket) -> dict[str, float]:
+    return {"elapsed_ms": (time.perf_counter() - ticket.work.arrived) * 1e3, "queue_ms": ticket.queue_ms}
+
+
+def _head(status: int, headers: Sequence[tuple[bytes, bytes]]) -> Message:
+    return {"type": "http.response.start", "status": status, "headers": list(headers)}
+
+
+def _piece(data: bytes) -> dict[str, Any]:
+    return {"type": "http.response.body", "body": data, "more_body": True}

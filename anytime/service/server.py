@@ -1,0 +1,79 @@
+"""The process: uvicorn around the service, ready first, drained last."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import Callable
+
+import uvicorn
+
+from anytime.service.app import Service
+from anytime.service.http_protocol import head_bounded
+from anytime.service.logs import set_up_logs
+from anytime.service.settings import Settings
+
+log = logging.getLogger(__name__)
+
+_CLOSE_S = 5
+"""After the drain: what is left to write gets this long."""
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server; at a signal it drains the service before it closes connections."""
+
+    def __init__(self, settings: Settings, service: Service, on_ready: Callable[[str], None] | None = None) -> None:
+        super().__init__(
+            uvicorn.Config(
+                service.asgi,
+                host=settings.host,
+                port=settings.port,
+                http=head_bounded(settings.head_timeout_s),
+                loop="uvloop",
+                ws="none",
+                lifespan="on",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=_CLOSE_S,
+                backlog=2048,
+            )
+        )
+        self._service = service
+        self._on_ready = on_ready
+        self._telling: asyncio.Task[None] | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._telling = asyncio.create_task(self._tell_when_ready())
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        log.info("draining")
+        if self._telling is not None:
+            self._telling.cancel()
+            await asyncio.gather(self._telling, return_exceptions=True)
+        await self._service.drain()
+        await super().shutdown(sockets)
+
+    async def _tell_when_ready(self) -> None:
+        while not self._service.catalogue.looked:
+            await asyncio.sleep(0.005)
+        host, port = self.servers[0].sockets[0].getsockname()[:2]
+        url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        catalogue = self._service.catalogue
+        log.info("serving", extra={"url": url, "models": list(catalogue.models), "refused": len(catalogue.faults)})
+        if self._on_ready is not None:
+            self._on_ready(url)
+
+
+def serve(settings: Settings, on_ready: Callable[[str], None] | None = None) -> int:
+    """Serves until a signal; returns the exit status.
+
+    ``on_ready``: called on the event loop with the base URL, once the store has been looked at and its models loaded.
+    """
+    set_up_logs(settings.log_level, settings.log_format)
+    server = Server(settings, Service(settings), on_ready)
+    server.run()
+    return 0 if server.started else 1

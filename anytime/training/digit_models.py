@@ -1,0 +1,52 @@
+"""The demo's two classifiers: trained by scikit-learn, exported as ONNX that takes pictures."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import onnx
+from onnx import helper
+
+from anytime.training.errors import ExtraMissing
+
+HIDDEN = {"small": (8,), "large": (256, 128)}
+"""Units of each hidden layer."""
+INPUT = "image"
+
+
+def check_extra() -> None:
+    """Raise ``ExtraMissing`` where what trains and exports is not installed."""
+    try:
+        import skl2onnx
+        import sklearn
+    except ImportError as error:
+        raise ExtraMissing(
+            f"the demo trains with scikit-learn and exports with skl2onnx, and one is missing ({error}); "
+            f"install both: pip install 'anytime-serving[train]'"
+        ) from error
+    assert skl2onnx and sklearn
+
+
+def train_digits(rows: np.ndarray, label: np.ndarray, hidden: tuple[int, ...], seed: int) -> onnx.ModelProto:
+    """A multilayer perceptron fitted to rows (rows, channels, height, width) and their labels (rows,), as ONNX."""
+    from skl2onnx import to_onnx
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.neural_network import MLPClassifier
+
+    flat = rows.reshape(len(rows), -1)
+    network = MLPClassifier(hidden, max_iter=200, random_state=seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # 200 epochs are the budget, not a failure
+        network.fit(flat, label)
+    return take_pictures(to_onnx(network, flat[:1], options={"zipmap": False}), rows.shape[1:])
+
+
+def take_pictures(model: onnx.ModelProto, row_shape: tuple[int, ...]) -> onnx.ModelProto:
+    """The model of flat rows (rows, n), changed in place to take rows of ``row_shape`` with n elements."""
+    graph = model.graph
+    flat = graph.input[0].name
+    graph.node.insert(0, helper.make_node("Flatten", [INPUT], [flat], name="flatten"))
+    del graph.input[:]
+    graph.input.append(helper.make_tensor_value_info(INPUT, onnx.TensorProto.FLOAT, ["batch", *row_shape]))
+    return model

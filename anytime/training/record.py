@@ -1,0 +1,71 @@
+"""Running every stage of a bundle over rows whose labels are known: traces, the input of evaluation and calibration."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import onnxruntime as ort
+
+from anytime.model_store import Bundle, Flow, Node
+from anytime.model_store.tensors import ROW_AXIS
+from anytime.policy import Trace
+
+
+def record(bundle: Bundle, inputs: Mapping[str, np.ndarray], label: np.ndarray | None = None) -> Trace:
+    """Every exit's raw head outputs and every graph's milliseconds, for each row by itself, as an idle service has it.
+
+    ``inputs``: (rows, ...) by input name; ``label``: (rows,), the index of the right label. The plain loop: no policy, no
+    graph skipped. Head outputs that an exit lacks are NaN.
+    """
+    rows = len(next(iter(inputs.values())))
+    flow, manifest = bundle.flow, bundle.manifest
+    sessions = _sessions(bundle)
+    ms = np.empty((rows, len(flow.nodes)))
+    columns = dict(zip(manifest.logits_names, map(len, manifest.level_labels), strict=True))
+    written = {name for node in flow.heads for _, name in node.outputs}
+    outputs = {name: np.full((rows, flow.exits, *([columns[name]] if name in columns else [])), np.nan, np.float32)
+               for name in sorted(written)}  # fmt: skip
+    for row in range(rows):
+        slots = _starts(bundle, {name: values[row : row + 1] for name, values in inputs.items()})
+        for node, said, elapsed_ms in _walk(flow, sessions, slots):
+            ms[row, node.index] = elapsed_ms
+            for name, values in said.items():
+                outputs[name][row, node.stage - 1] = values[0] if name in columns else values[0, 0]
+    known = np.full(rows, -1) if label is None else label
+    return Trace(outputs, ms, known.astype(np.int64))
+
+
+def _walk(
+    flow: Flow, sessions: Mapping[str, ort.InferenceSession], slots: dict[int, np.ndarray]
+) -> Iterator[tuple[Node, dict[str, np.ndarray], float]]:
+    """Each graph in the bundle's order: what its head wrote, by head output name, and the milliseconds it took."""
+    for node in flow.nodes:
+        feeds = {tensor: slots[slot] for tensor, slot in node.reads}
+        fetches = [tensor for tensor, _ in (*node.writes, *node.outputs)]
+        start = time.perf_counter()
+        results = sessions[node.graph.file].run(fetches, feeds)
+        elapsed_ms = (time.perf_counter() - start) * 1000.0
+        slots |= {slot: value for (_, slot), value in zip(node.writes, results, strict=False)}
+        said = {name: value for (_, name), value in zip(node.outputs, results[len(node.writes) :], strict=True)}
+        yield node, said, elapsed_ms
+
+
+def _starts(bundle: Bundle, inputs: Mapping[str, np.ndarray]) -> dict[int, np.ndarray]:
+    """The slots that are there before anything runs, for one row."""
+    dims = {axis: size for entry in bundle.manifest.inputs
+            for axis, size in zip(entry.shape, inputs[entry.name].shape, strict=True)
+            if isinstance(axis, str) and axis != ROW_AXIS}  # fmt: skip
+    values = {"input": lambda name: inputs[name], "start": lambda name: bundle.start(name, dims)[np.newaxis]}
+    return {slot.index: values[slot.source](slot.name) for slot in bundle.flow.slots if slot.source in values}
+
+
+def _sessions(bundle: Bundle) -> dict[str, ort.InferenceSession]:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3
+    return {
+        file: ort.InferenceSession(str(bundle.path(file)), options, providers=["CPUExecutionProvider"])
+        for file in {node.graph.file for node in bundle.flow.nodes}
+    }

@@ -1,0 +1,1 @@
+"""Every number that the README prints: scripts that measure, `results/*.json`, and the tables generated from them."""
