@@ -14,19 +14,21 @@ RUN mkdir anytime && touch anytime/__init__.py \
     && /venv/bin/pip uninstall --yes --quiet anytime-serving
 COPY anytime anytime
 RUN /venv/bin/pip install --no-cache-dir --disable-pip-version-check --no-deps . \
-    && /venv/bin/pip uninstall --yes --quiet pip setuptools \
-    && /venv/bin/python -m compileall -q /venv
+    && /venv/bin/pip uninstall --yes --quiet pip setuptools
 
 FROM ${BASE}
 COPY --from=build /venv /venv
-# PYTHONDONTWRITEBYTECODE: the file system may be read-only, and everything is compiled already.
+# ORT_DISABLE_TELEMETRY: ONNX Runtime would send what it runs to its maker.
+# PYTHONDONTWRITEBYTECODE: the file system may be read-only, and pip has compiled everything.
 ENV PATH=/venv/bin:$PATH \
+    ORT_DISABLE_TELEMETRY=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1
 # A number, so that Kubernetes' runAsNonRoot can see that it is not root; needs no line in /etc/passwd.
 USER 10001:10001
-# The store: mount it, read-only if nothing is published from in here.
-VOLUME /models
+# The store: mount it here, read-only. No VOLUME, which would put an empty one in the place of a mount that was forgotten,
+# and in some tools even before one that was not.
+WORKDIR /models
 EXPOSE 8000
 STOPSIGNAL SIGTERM
 # Liveness, with what the image has anyway: no curl. urlopen raises on an error status.

@@ -10,6 +10,8 @@ PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3.14 python
 PORT ?= 8000
 ARGS ?=
 PY := .venv/bin/python
+# ONNX Runtime's official builds send telemetry unless told otherwise before they are loaded.
+export ORT_DISABLE_TELEMETRY := 1
 
 # A .venv that works and was made here is kept; one whose interpreter has gone, or that was copied from elsewhere, is made anew.
 HERE := $(CURDIR)
@@ -22,7 +24,7 @@ endif
 .PHONY: demo test check bench clean
 
 demo: .venv/train
-	@$(PY) -m anytime.cli.main demo --port $(PORT)
+	@$(PY) -m anytime.cli.main demo --port $(PORT) || test $$? = 130 # Ctrl-C is how it ends
 
 test: .venv/test
 	@deploy/system_programs.sh $(PY)
@@ -53,9 +55,11 @@ clean:
 	@echo "$(HERE)" > $@
 
 .venv/train: .venv/made pyproject.toml constraints.txt
-	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train]'
+	@echo "Installing what .[train] needs into .venv, once..."
+	@$(PY) -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[train]'
 	@touch $@
 
 .venv/test: .venv/made pyproject.toml constraints.txt
-	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	@echo "Installing what .[test] needs into .venv, once..."
+	@$(PY) -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[test]'
 	@touch $@ .venv/train

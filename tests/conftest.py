@@ -9,6 +9,9 @@ import pytest
 
 from tests.programs import MISSING, could_be_installed, managers_at_hand
 
+# Before anything imports ONNX Runtime: a test must not call home, whatever tests/test_telemetry.py finds.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
 MISSED = pytest.StashKey[list[str]]()
 
 
@@ -55,3 +58,14 @@ def stress_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for module in BUNDLES:
         Store(folder / "store").publish(module.build(folder / module.NAME).folder)
     return folder / "store"
+
+
+@pytest.fixture(scope="session")
+def demo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What ``anytime demo`` makes: the store ``models``, the two ONNX models, sample pictures. Tests leave it as it is."""
+    from anytime.model_store import Store
+    from anytime.training.digits import make_digits
+
+    folder = tmp_path_factory.mktemp("demo") / ".demo"
+    make_digits(folder, Store(folder / "models"))
+    return folder

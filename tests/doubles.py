@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+import contextlib
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import onnxruntime
+import uvicorn
 
 from anytime.model_store import Bundle
 from anytime.model_store.manifest import Graph
+from anytime.service.engine.program import Call
+from anytime.service.engine.runner import Runner
 
 
 def run_stages(bundle: Bundle, inputs: Mapping[str, np.ndarray]) -> list[dict[str, np.ndarray]]:
@@ -71,3 +78,115 @@ def _options() -> onnxruntime.SessionOptions:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     return options
+
+
+@dataclass
+class ScriptedServer:
+    """A real HTTP server on the loopback that answers every request alike and remembers what it was asked."""
+
+    status: int = 200
+    content_type: str = "application/json"
+    pieces: Sequence[bytes] = ()
+    """The body, a piece at a time."""
+    url: str = ""
+    asked: list[tuple[str, dict[str, str], bytes]] = field(default_factory=list)
+    """(path and query, headers, body) of each request."""
+
+    async def __call__(self, scope, receive, send) -> None:
+        body, more = b"", True
+        while more:
+            message = await receive()
+            body, more = body + message["body"], message["more_body"]
+        query = scope["query_string"].decode()
+        headers = {name.decode(): value.decode() for name, value in scope["headers"]}
+        self.asked.append((scope["path"] + (f"?{query}" if query else ""), headers, body))
+        kind = [(b"content-type", self.content_type.encode())]
+        await send({"type": "http.response.start", "status": self.status, "headers": kind})
+        for piece in self.pieces:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+    @contextlib.contextmanager
+    def serving(self) -> Iterator[ScriptedServer]:
+        """Serves from a thread until it is left."""
+        server = uvicorn.Server(uvicorn.Config(self, port=0, lifespan="off", log_config=None, log_level="critical"))
+        thread = threading.Thread(target=server.run)
+        thread.start()
+        try:
+            while not server.started and thread.is_alive():
+                thread.join(0.01)
+            port = server.servers[0].sockets[0].getsockname()[1]
+            self.url = f"http://127.0.0.1:{port}"
+            yield self
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+class SkippingLoop(asyncio.SelectorEventLoop):
+    """An event loop whose clock can be put forward, so that a timer fires without anybody waiting for it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._skipped = 0.0
+
+    def time(self) -> float:
+        return super().time() + self._skipped
+
+    def skip(self, seconds: float) -> None:
+        self._skipped += seconds
+
+
+class Hold:
+    """A graph made slow: its runs stop at their start until they are released."""
+
+    def __init__(self) -> None:
+        self._reached = threading.Event()
+        self._released = threading.Event()
+
+    def pause(self) -> None:
+        """Called by the run."""
+        self._reached.set()
+        assert self._released.wait(60.0), "a test holds a graph and forgot to release it"
+
+    async def reached(self) -> None:
+        """Once a run has stopped."""
+        assert await asyncio.to_thread(self._reached.wait, 60.0), "no run of the held graph began"
+
+    def release(self) -> None:
+        self._released.set()
+
+
+class ScriptedRunner(Runner):
+    """The real sessions, with scripted times: a run takes what ``ms`` says, however long it took.
+
+    ``ms``: milliseconds a run of a file, where not given 1; ``row_ms``: more for each row. With none more, batches pay.
+    """
+
+    def __init__(
+        self, bundle: Bundle, intra_op_threads: int = 1, *, ms: Mapping[str, float] | None = None, row_ms: float = 0.0
+    ) -> None:
+        super().__init__(bundle, intra_op_threads)
+        self.ms = dict(ms or {})
+        self.row_ms = row_ms
+        self.ran: list[tuple[str, int]] = []
+        """(file, rows) of every run, in the order in which they began."""
+        self._holds: dict[str, Hold] = {}
+
+    def hold(self, file: str) -> Hold:
+        """From now on a run of ``file`` stops at its start."""
+        self._holds[file] = hold = Hold()
+        return hold
+
+    def prepare(self, file: str, fetches: Sequence[str]) -> Call:
+        real = super().prepare(file, fetches)
+
+        def call(feeds: Mapping[str, np.ndarray]) -> tuple[list[np.ndarray], float]:
+            rows = len(next(iter(feeds.values())))
+            self.ran.append((file, rows))
+            if file in self._holds:
+                self._holds[file].pause()
+            outputs, _ = real(feeds)
+            return outputs, (self.ms.get(file, 1.0) + self.row_ms * rows) / 1e3
+
+        return call

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from rich.console import Console
+from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
@@ -22,6 +25,19 @@ class Exits:
         """A row object of the reply or of a stream's event, with its ``row``."""
         self.lines.append(row)
 
+    @contextmanager
+    def shown_on(self, console: Console) -> Iterator[None]:
+        """Show the table as it grows; where the output is no terminal, once, when it is whole."""
+        if console.is_terminal:
+            with Live(self, console=console, refresh_per_second=20):
+                yield
+            return
+        try:
+            yield
+        finally:
+            if self.lines:
+                console.print(self)
+
     def __rich__(self) -> Table:
         table = Table(box=None, pad_edge=False, header_style="bold")
         has_rows = any(line.get("row", 0) > 0 for line in self.lines)
@@ -30,6 +46,8 @@ class Exits:
         for name in ("exit", "label", "confidence", "cost", "ms"):
             table.add_column(name, justify="left" if name == "label" else "right")
         table.add_column("stopped by")
+        if any("top" in line for line in self.lines):
+            table.add_column("top")
         for line in self.lines:
             cells = [str(line.get("row", 0))] if has_rows else []
             table.add_row(*cells, *_cells(line), style="bold" if "stop_reason" in line else "")
@@ -39,17 +57,18 @@ class Exits:
 def _cells(line: Json) -> Sequence[str | Text]:
     if "error" in line:
         return ["-", Text(_fault(line["error"])), "-", "-", "-", "error"]
-    label = Text(str(line["label"]))
-    if "top" in line:
-        others = ", ".join(f"{one['label']} {one['probability']:.4f}" for one in line["top"])
-        label.append(f" ({others})")
     return [
         f"{line['exit']}/{line['exits']}",
-        label,
+        Text(str(line["label"])),
         f"{line['confidence']:.4f}",
         f"{line['cost']:.3f}",
         f"{line['compute_ms']:.3f}",
         str(line.get("stop_reason", "")),
+        *(
+            [Text(", ".join(f"{one['label']} {one['probability']:.4f}" for one in line["top"]))]
+            if "top" in line
+            else []
+        ),
     ]
 
 

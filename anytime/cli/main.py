@@ -20,10 +20,10 @@ FAULT = 2
 INTERRUPTED = 130
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None, commands: Sequence[str] = COMMANDS) -> int:
     """Run one sub-command and return the status to exit with. What a user can mend is one line, never a trace."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    args = _parser(arguments).parse_args(arguments)
+    args = _parser(arguments, commands).parse_args(arguments)
     try:
         status: int = args.run(args)
         sys.stdout.flush()
@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return FAULT
 
 
-def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
+def _parser(arguments: Sequence[str], commands: Sequence[str]) -> argparse.ArgumentParser:
     """The parser of what ``arguments`` ask for: of one sub-command in full, of the others at most their line of help."""
     parser = argparse.ArgumentParser(
         prog="anytime", description="Serve neural networks that answer early and keep refining."
@@ -48,7 +48,7 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
     actions = parser.add_subparsers(metavar="COMMAND", required=True)
     asked = next((argument for argument in arguments if not argument.startswith("-")), None)
-    for name in (asked,) if asked in COMMANDS else COMMANDS:
+    for name in [name for name in commands if name == asked] or commands:
         module = _load(name)
         command = actions.add_parser(name, help=module.HELP, description=_sentence(module.HELP))
         command.set_defaults(run=module.run)

@@ -135,13 +135,12 @@ def _show(reply: dict[str, Any]) -> None:
 def _stream(client: httpx.Client, url: httpx.URL, upload: Upload, as_json: bool) -> int:
     """Show events as they come. Raises ``_RefusedError`` for the error that ends the stream."""
     from rich.console import Console
-    from rich.live import Live
 
     from anytime.cli.exits import Exits
 
     exits, done, failed = Exits(), None, False
     console = Console(quiet=as_json)
-    with Live(exits, console=console, refresh_per_second=20):
+    with exits.shown_on(console):
         for name, data in _events(client, url, upload):
             if as_json:
                 print(json.dumps({"event": name, "data": data}), flush=True)

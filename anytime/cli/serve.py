@@ -23,5 +23,4 @@ def run(args: argparse.Namespace) -> int:
     settings = load_settings(args, os.environ)
     from anytime.service.server import serve
 
-    serve(settings)
-    return 0
+    return serve(settings)

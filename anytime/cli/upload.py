@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,7 +54,7 @@ def _from_numpy(path: Path, data: bytes) -> bytes:
     try:
         stored = np.load(io.BytesIO(data), allow_pickle=False)
         arrays = dict(stored) if isinstance(stored, Mapping) else stored
-    except (ValueError, OSError, EOFError, KeyError) as error:
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise UploadError(f"{path} is no NumPy file of plain numbers: {error}") from error
     if isinstance(arrays, dict):
         return orjson.dumps({"inputs": {name: _encoded(array) for name, array in arrays.items()}})

@@ -37,7 +37,7 @@ class Verdict:
             highest = max(values)
             self.index = values.index(highest)
             self._scaled = [(value - highest) / temperature for value in values]
-            self._total = math.fsum(map(math.exp, self._scaled))
+            self._total = math.fsum(map(math.exp, self._scaled))  # in any order, so that equal exits tie exactly
         else:
             wide = logits.astype(np.float64)
             self.index = int(wide.argmax())
@@ -57,7 +57,7 @@ class Verdict:
 
     @property
     def certainty(self) -> float:
-        """1 - entropy / ln(labels), clipped to 0..1: the normalised form of QuickNets' Eq. 3 (paper 002)."""
+        """1 - entropy / ln(labels), clipped to 0..1: the normalised form of QuickNets' Eq. 3."""
         if isinstance(self._scaled, list):
             weighted = math.fsum([math.exp(scaled) * scaled for scaled in self._scaled if scaled > _GONE])
         else:

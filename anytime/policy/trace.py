@@ -74,7 +74,7 @@ class Trace:
 def load_trace(path: Path, manifest: Manifest) -> Trace:
     """Reads a trace of this bundle.
 
-    Raises ``TraceError``: not an npz, another format number, arrays that are missing, unknown, or do not fit the bundle.
+    Raises ``TraceError``: not an npz, another format number, arrays missing, unknown, or not fitting the bundle.
     """
     arrays = _arrays(path)
     graphs = sum(1 if stage.body is None else 2 for stage in manifest.stages)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Mount, Route, Router
@@ -59,12 +59,16 @@ class Service:
             await self.catalogue.close()
             await asyncio.to_thread(self.engine.close)
 
-    async def drain(self) -> None:
-        """No new requests; those under way get ``drain_s`` to end, and then an event that says so."""
+    async def drain(self, is_hurried: Callable[[], bool] = lambda: False) -> None:
+        """No new requests; those under way get ``drain_s`` to end, and then an event that says so.
+
+        ``is_hurried``: asked again and again whether to wait no longer.
+        """
         self.is_stopping = True
         self.engine.refuse_new()
-        deadline = asyncio.get_running_loop().time() + self._settings.drain_s
-        while self.engine.rows and asyncio.get_running_loop().time() < deadline:
+        clock = asyncio.get_running_loop().time
+        until = clock() + self._settings.drain_s
+        while self.engine.rows and clock() < until and not is_hurried():  # noqa: ASYNC110  # rows end on other threads
             await asyncio.sleep(0.01)
         self.engine.end_all()
 

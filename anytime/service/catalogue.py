@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import difflib
 import logging
+import math
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -37,11 +38,10 @@ class Catalogue:
         self._seen = Seen(frozenset())
         self._active: dict[str, dict[str, int]] = {}
         self._watcher: asyncio.Task[None] | None = None
-        self.looked = False
-        """Whether the store has been looked at once, and what it names been loaded or refused."""
+        self._looked = asyncio.Event()
 
     async def start(self) -> None:
-        """Starts watching; returns at once. ``looked`` tells when the first look is done."""
+        """Starts watching; returns at once. ``first_look`` waits until what the store names was loaded or refused."""
         self._watcher = asyncio.create_task(self._watch())
 
     async def close(self) -> None:
@@ -50,6 +50,10 @@ class Catalogue:
             self._watcher.cancel()
             await asyncio.gather(self._watcher, return_exceptions=True)
         await self._shelf.close()
+
+    async def first_look(self) -> None:
+        """Waits until the store has been looked at once, and what it names been loaded or refused."""
+        await self._looked.wait()
 
     def at_hand(self, model: str, reference: str | None) -> Served | None:
         """The bundle that a request means if it is in memory. Raises ``ModelNotFound`` or ``VersionNotFound``."""
@@ -65,17 +69,16 @@ class Catalogue:
         served = self._shelf.get(version)
         if served is not None:
             return served
-        if version in self._shelf.faults:
-            raise BundleRefused(
-                f"{model} version {version[1]} is not served: {self._shelf.faults[version].code}; see /readyz"
-            )
+        fault = self._shelf.faults.get(version)
+        if fault is not None and fault.is_lasting:
+            raise BundleRefused(f"{model} version {version[1]} is not served: {fault.code}; see /readyz")
         left = until - time.perf_counter()
         try:
-            return await asyncio.wait_for(self._shelf.load(version), None if left == float("inf") else max(0.0, left))
+            async with asyncio.timeout(None if left == math.inf else left):  # even if none is left, the load begins
+                return await self._shelf.load(version)
         except TimeoutError:
             raise Loading(
-                f"{model} version {version[1]} is being loaded, and the deadline does not allow the wait: retry soon",
-                retry_after_s=1.0,
+                f"{model} version {version[1]} is being loaded, and the deadline does not allow the wait: retry soon"
             ) from None
 
     def resolve(self, model: str, reference: str | None) -> int:
@@ -91,8 +94,9 @@ class Catalogue:
             return active.get(STABLE) or active.get(LATEST) or self._named(model)[0]
         if reference in active:
             return active[reference]
-        if reference in self._seen.aliases[model]:
-            return self._seen.aliases[model][reference]
+        named = self._seen.aliases[model].get(reference)
+        if named in versions:
+            return named
         if reference.isdecimal() and len(reference) < 17 and int(reference) in versions:
             return int(reference)
         known = [*map(str, versions), *self._seen.aliases[model]]
@@ -122,7 +126,7 @@ class Catalogue:
     @property
     def ready(self) -> bool:
         """Whether the first look is done and at least one model answers."""
-        return self.looked and any(
+        return self._looked.is_set() and any(
             (model, self.resolve(model, None)) not in self._shelf.faults for model in self._seen.versions
         )
 
@@ -132,21 +136,30 @@ class Catalogue:
                 await self.look()
             except Exception:  # a store that cannot be read now may be readable in a moment
                 log.exception("the store could not be looked at")
-            self.looked = True
+            self._looked.set()
             await asyncio.sleep(self._poll_s)
 
     async def look(self) -> None:
-        """Looks at the store once, and follows what changed."""
+        """Looks at the store once, and follows what changed or could not be followed before."""
         fingerprint = await asyncio.to_thread(self._store.fingerprint)
-        if fingerprint == self._seen.fingerprint:
-            return
-        self._seen = await asyncio.to_thread(_see, self._store, fingerprint)
-        here = {(model, number) for model, versions in self._seen.versions.items() for number in versions}
-        self._shelf.forget(lambda version: version in here)
-        self._drop_gone()
+        if fingerprint != self._seen.fingerprint:
+            changed = {entry[:2] for entry in self._seen.fingerprint - fingerprint}
+            self._seen = await asyncio.to_thread(_see, self._store, fingerprint, self._seen)
+            here = {(model, number) for model, versions in self._seen.versions.items() for number in versions}
+            self._shelf.forget(lambda version: version in here and version not in changed)
+            self._drop_gone()
         for model in self._seen.versions:
             for number in self._named(model):
-                await self._follow(model, number)
+                if self._is_awaited(model, number):
+                    await self._follow(model, number)
+
+    def _is_awaited(self, model: str, number: int) -> bool:
+        """Whether an alias names the version, requests do not get it yet, and a load may succeed."""
+        fault = self._shelf.faults.get((model, number))
+        if fault is not None and fault.is_lasting:
+            return False
+        active = self._active.get(model, {})
+        return any(target == number != active.get(alias) for alias, target in self._seen.aliases[model].items())
 
     async def _follow(self, model: str, number: int) -> None:
         """Loads a version that an alias names, then moves the aliases that name it."""
@@ -171,15 +184,20 @@ class Catalogue:
             self._active[model] = {a: n for a, n in self._active[model].items() if a in named and n in versions}
 
 
-def _see(store: Store, fingerprint: Fingerprint) -> Seen:
+def _see(store: Store, fingerprint: Fingerprint, before: Seen) -> Seen:
+    """A model that cannot be read, for instance for a broken alias, stays as it was ``before``: the others go on."""
     versions: dict[str, tuple[int, ...]] = {}
     aliases: dict[str, Mapping[str, int]] = {}
+    found: tuple[int, ...]
+    named: Mapping[str, int]
     for model in store.models():
         try:
             found, named = store.versions(model), store.aliases(model)
-        except StoreError as error:  # gone since, or a broken alias: the others go on
-            log.warning("model skipped", extra={"model": model, "reason": str(error)})
-            continue
+        except (StoreError, OSError) as error:
+            log.warning("model not looked at", extra={"model": model, "reason": str(error)})
+            if model not in before.versions:
+                continue
+            found, named = before.versions[model], before.aliases[model]
         versions[model], aliases[model] = found, named
     return Seen(fingerprint, versions, aliases)
 

@@ -7,9 +7,11 @@ ServiceError
 |   +-- RouteNotFound        not_found              404
 |   +-- MethodNotAllowed     method_not_allowed     405
 |   +-- Unauthorized         unauthorized           401
+|   +-- MalformedRequest     malformed_request      400   no HTTP, or a query that cannot be read
 |   +-- MalformedBody        malformed_body         400   not JSON, not multipart, a broken length
-|   +-- BodyTimeout          body_timeout           408   the body came too slowly
+|   +-- BodyTimeout          body_timeout           408   the head or the body came too slowly
 |   +-- BodyTooLarge         body_too_large         413
+|   +-- HeadTooLarge         head_too_large         431
 |   +-- UnsupportedMedia     unsupported_media_type 415
 |   +-- InvalidField         invalid_field          422   an unknown or bad field of the body or query
 |   +-- InvalidTensor        invalid_tensor         422   dtype, shape, rank, missing input, NaN or infinity
@@ -41,10 +43,12 @@ class ServiceError(Exception):
 
     code = "internal"
     status = 500
+    usual_retry_s: float | None = None
+    """When to come again, unless whoever raises it knows better; None: it would not help."""
 
     def __init__(self, message: str, *, retry_after_s: float | None = None, **details: Any) -> None:
         super().__init__(message)
-        self.retry_after_s = retry_after_s
+        self.retry_after_s = self.usual_retry_s if retry_after_s is None else retry_after_s
         self.details: Mapping[str, Any] = details
 
 
@@ -70,6 +74,10 @@ class MethodNotAllowed(RequestRefused):
 
 class Unauthorized(RequestRefused):
     code, status = "unauthorized", 401
+
+
+class MalformedRequest(RequestRefused):
+    code, status = "malformed_request", 400
 
 
 class MalformedBody(RequestRefused):
@@ -137,7 +145,7 @@ class Unavailable(ServiceError):
 
 
 class Loading(Unavailable):
-    code = "loading"
+    code, usual_retry_s = "loading", 1.0
 
 
 class BundleRefused(Unavailable):
@@ -145,7 +153,7 @@ class BundleRefused(Unavailable):
 
 
 class ShuttingDown(Unavailable):
-    code = "shutting_down"
+    code, usual_retry_s = "shutting_down", 1.0
 
 
 class DeadlineBeforeFirstExit(ServiceError):

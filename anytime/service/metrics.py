@@ -29,9 +29,9 @@ class Histograms:
 
     def __init__(self, name: str, help: str, labels: Sequence[str], buckets: Sequence[float]) -> None:
         self._name, self._help, self._labels, self._buckets = name, help, labels, buckets
-        self._series: dict[tuple[str, ...], list[float]] = {}
+        self._series: dict[tuple[object, ...], list[float]] = {}
 
-    def observe(self, value: float, *labels: str) -> None:
+    def observe(self, value: float, *labels: object) -> None:
         """Counts one value; the last entry of a series is the sum, the rest are its buckets."""
         series = self._series.get(labels)
         if series is None:
@@ -47,7 +47,7 @@ class Histograms:
             for bound, count in zip(bounds, series[:-1], strict=True):
                 total += count
                 cumulative.append((bound, total))
-            family.add_metric(labels, buckets=cumulative, sum_value=series[-1])
+            family.add_metric([str(label) for label in labels], buckets=cumulative, sum_value=series[-1])
         return family
 
 
@@ -95,9 +95,11 @@ class Metrics(Collector):
             "anytime_request_seconds", "Request's head to the reply's last byte.", model, SECONDS
         )
         self._first = Histograms(
-            "anytime_first_prediction_seconds", "Request's head to the first exit.", model, SECONDS
+            "anytime_first_prediction_seconds", "Request's head to a row's first exit.", model, SECONDS
         )
-        self._queue = Histograms("anytime_queue_seconds", "Admission to the first graph's start.", model, SECONDS)
+        self._queue = Histograms(
+            "anytime_queue_seconds", "Admission to the start of a row's first graph.", model, SECONDS
+        )
         self._graph = Histograms("anytime_graph_seconds", "One run of a graph.", ["model", "stage", "part"], SECONDS)
         self._batch = Histograms("anytime_batch_rows", "Rows that shared a run.", ["model", "stage"], ROWS)
         self._cost = Histograms("anytime_cost_ratio", "Multiply-adds over full depth's.", model, RATIOS)
@@ -137,18 +139,21 @@ class Metrics(Collector):
     def first_prediction(self, model: str, seconds: float) -> None:
         self._first.observe(seconds, model)
 
-    def ran(self, model: str, stage: int, part: str, seconds: float, rows: int) -> None:
-        """One run of one graph, for ``rows`` rows."""
-        number = str(stage)
-        self._graph.observe(seconds, model, number, part)
-        self._batch.observe(rows, model, number)
+    def ran(self, model: str, stage: int, part: str, seconds: float) -> None:
+        """One run of one graph."""
+        self._graph.observe(seconds, model, stage, part)
+
+    def batched(self, model: str, stage: int, rows: int) -> None:
+        """Rows that shared the run of a stage's graphs."""
+        self._batch.observe(rows, model, stage)
 
     def request(self, model: str, seconds: float) -> None:
         self._request.observe(seconds, model)
 
-    def lateness(self, model: str, seconds: float) -> None:
-        """Of one reply with a deadline; negative: in time."""
-        self._late.observe(max(0.0, seconds), model)
+    def lateness(self, model: str, seconds: float, rows: int) -> None:
+        """Of one reply with a deadline, for each of its rows; negative: in time."""
+        for _ in range(rows):
+            self._late.observe(max(0.0, seconds), model)
 
     def deadline_missed(self, model: str) -> None:
         self._missed.add(1.0, model)

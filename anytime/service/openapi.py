@@ -10,14 +10,15 @@ from typing import Any
 from pydantic.json_schema import models_json_schema
 
 from anytime.policy import Policy
-from anytime.service import openapi_errors, schema, sse
+from anytime.service import schema, sse
 from anytime.service.intake.media import IMAGES, JSON, MULTIPART, RAW
+from anytime.service.openapi_errors import responses
 
 Json = dict[str, Any]
 
 _SHAPES = (
     schema.PredictBody, schema.Reply, schema.StreamRow, schema.StreamFailedRow, schema.Done, schema.ErrorReply,
-    schema.ModelInfo, schema.ModelList,
+    schema.ModelInfo, schema.ModelList, schema.Live, schema.Ready,
 )  # fmt: skip
 _ROW = {"label": "seven", "index": 7, "confidence": 0.9731, "exit": 2, "depth": 2, "exits": 4, "cost": 0.38,
         "compute_ms": 0.41}  # fmt: skip
@@ -57,75 +58,43 @@ def document(models: Iterable[str] = ()) -> Json:
     }
 
 
-def _paths(served: list[str]) -> Json:
-    model, chosen = (
-        _path_parameter("model", served),
-        _path_parameter("version", ["latest", "stable"]),
-    )
-    predict = _predict()
-    errors = openapi_errors.responses
-    one = {"responses": {"200": _json("One model.", "ModelInfo"), **errors(401, 404)}, "tags": ["models"]}
+def _paths(models: list[str]) -> Json:
+    model, chosen = _path_parameter("model", models), _path_parameter("version", ["latest", "stable"])
+    listed = {"200": _json("The models.", "ModelList"), **responses(401)}
+    shown = {"200": _json("One version of a model.", "ModelInfo"), **responses(401, 404, 503)}
+    at = "/v1/models/{model}"
+    versioned = f"{at}/versions/{{version}}"
     return {
-        "/v1/models/{model}/predict": {
-            "parameters": [model],
-            "post": {
-                "operationId": "predict",
-                "summary": "Predict with the stable version, else the latest.",
-                **predict,
-            },
-        },
-        "/v1/models/{model}/versions/{version}/predict": {
-            "parameters": [model, chosen],
-            "post": {
-                "operationId": "predictVersion",
-                "summary": "Predict with one version, or an alias of one.",
-                **predict,
-            },
-        },
-        "/v1/models": {
-            "get": {
-                "operationId": "listModels",
-                "summary": "What is served: inputs, exits, costs, operating points.",
-                "tags": ["models"],
-                "responses": {"200": _json("The models.", "ModelList"), **errors(401)},
-            }
-        },
-        "/v1/models/{model}": {
-            "parameters": [model],
-            "get": {"operationId": "showModel", "summary": "One model.", **one},
-        },
+        f"{at}/predict": _post([model], "predict", "Predict with the stable version, else the latest."),
+        f"{versioned}/predict": _post(
+            [model, chosen], "predictVersion", "Predict with one version, or an alias of one."
+        ),
+        "/v1/models": _get([], "listModels", "What is served.", "models", listed),
+        at: _get([model], "showModel", "A model: inputs, exits, costs, operating points.", "models", shown),
+        versioned: _get([model, chosen], "showVersion", "The same of one version, or an alias.", "models", shown),
         **_operations(),
     }
 
 
 def _operations() -> Json:
-    """What machines ask."""
-    anything = {"application/json": {"schema": {"type": "object"}}}
-    ready = {"200": {"description": "Ready: at least one model serves.", "content": anything},
-             "503": {"description": "Not ready yet, or nothing can be served.", "content": anything}}  # fmt: skip
+    """What machines ask; no key is wanted."""
+    ready = {"200": _json("At least one model serves.", "Ready"), "503": _json("None does, or not yet.", "Ready")}
+    text = {"200": {"description": "The text format.", "content": {"text/plain": {"schema": {"type": "string"}}}}}
     return {
-        "/healthz": _machine(
-            "healthz", "Whether the process lives.", {"200": {"description": "Alive.", "content": anything}}
-        ),
-        "/readyz": _machine("readyz", "Whether a model serves; which bundles were refused, and why.", ready),
-        "/metrics": _machine(
-            "metrics",
-            "Metrics for Prometheus.",
-            {"200": {"description": "The text format.", "content": {"text/plain": {"schema": {"type": "string"}}}}},
-        ),
+        "/healthz": _get([], "live", "Whether the process lives.", "operations", {"200": _json("It does.", "Live")}),
+        "/readyz": _get([], "ready", "Whether a model serves, and which bundles were refused.", "operations", ready),
+        "/metrics": _get([], "metrics", "Metrics for Prometheus.", "operations", text),
     }
 
 
-def _machine(operation: str, summary: str, responses: Json) -> Json:
-    return {
-        "get": {
-            "operationId": operation,
-            "summary": summary,
-            "tags": ["operations"],
-            "security": [{}],
-            "responses": responses,
-        }
-    }
+def _get(parameters: list[Json], operation: str, summary: str, tag: str, answers: Json) -> Json:
+    security: Json = {"security": [{}]} if tag == "operations" else {}
+    described = {"operationId": operation, "summary": summary, "tags": [tag], "responses": answers, **security}
+    return {"parameters": parameters, "get": described}
+
+
+def _post(parameters: list[Json], operation: str, summary: str) -> Json:
+    return {"parameters": parameters, "post": {"operationId": operation, "summary": summary, **_predict()}}
 
 
 def _predict() -> Json:
@@ -141,7 +110,7 @@ def _predict() -> Json:
         "tags": ["predict"],
         "parameters": list(_query_parameters()),
         "requestBody": {"required": True, "content": _contents()},
-        "responses": {"200": reply, **openapi_errors.responses(400, 401, 404, 408, 413, 415, 422, 429, 500, 503, 504)},
+        "responses": {"200": reply, **responses(400, 401, 404, 408, 413, 415, 422, 429, 431, 500, 503, 504)},
     }
 
 

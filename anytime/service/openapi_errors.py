@@ -11,7 +11,7 @@ from anytime.service import errors
 Json = dict[str, Any]
 
 _WORDS = {
-    400: "The body cannot be read.",
+    400: "The request or its body cannot be read.",
     401: "An API key is wanted.",
     404: "No such model, version or address.",
     405: "The address has other methods.",
@@ -20,6 +20,7 @@ _WORDS = {
     415: "The content type is not read for this model.",
     422: "A field, a tensor, a picture or the policy is wrong; the message names it.",
     429: "Too much is asked of the service now; `Retry-After` says when to come again.",
+    431: "The head of the request is too large.",
     500: "The model or the service failed.",
     503: "The model cannot be served now.",
     504: "The deadline passed before there was an answer.",
@@ -30,8 +31,10 @@ _EXAMPLES: Mapping[str, tuple[str, Json]] = {
     "not_found": ("there is nothing at /v1/model; see /docs", {}),
     "method_not_allowed": ("/v1/models takes GET", {}),
     "unauthorized": ("an API key is wanted, in Authorization: Bearer KEY or X-API-Key: KEY", {}),
+    "malformed_request": ("the query cannot be read: it is no UTF-8", {}),
     "malformed_body": ("the body is not JSON: unexpected end of data", {}),
     "body_timeout": ("the body was not complete after 10 s (512 bytes had come); send it faster, or less of it", {}),
+    "head_too_large": ("the request's head has more than 65536 bytes; send fewer or shorter headers", {}),
     "body_too_large": ("the body has 50000000 bytes; at most 33554432 are read", {"max_bytes": 33554432}),
     "unsupported_media_type": (
         "the content type 'text/csv' is not read for digits; send one of: application/json",

@@ -45,9 +45,9 @@ def row_json(manifest: Manifest, row: RowAnswer, top: int = 0) -> Json:
     if manifest.levels is not None:
         said["level"] = manifest.level_names[level]
         said["levels"] = _levels(manifest, outcome.verdicts)
-    if "commitment" in outcome.outputs:
+    if outcome.commitment is not None:
         said["commitment"] = outcome.commitment
-    if "ood" in outcome.outputs:
+    if outcome.ood is not None:
         said["ood"] = outcome.ood
     if row.trace is not None:
         said["trace"] = _trace(row.trace)

@@ -200,3 +200,28 @@ class ModelList(Shape):
     """What is served."""
 
     models: list[ModelEntry]
+
+
+class Live(Shape):
+    """The process answers."""
+
+    live: Literal[True]
+
+
+class RefusedBundle(Shape):
+    """A version that failed its checks, and why."""
+
+    model: str
+    version: int
+    code: str
+    message: str
+
+
+class Ready(Shape):
+    """Whether a model serves; ``models``: the version that each name stands for."""
+
+    ready: bool
+    live: bool
+    stopping: bool
+    models: dict[str, int]
+    refused: list[RefusedBundle]

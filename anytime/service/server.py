@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import uvicorn
 
+from anytime.service.allocator import keep_freed_memory
 from anytime.service.app import Service
 from anytime.service.http_protocol import head_bounded
 from anytime.service.logs import set_up_logs
@@ -18,6 +20,9 @@ log = logging.getLogger(__name__)
 
 _CLOSE_S = 5
 """After the drain: what is left to write gets this long."""
+_KEEP_ALIVE_S = 75
+"""An idle connection lives longer than in the pools of the usual proxies (60 s), so that it is they who close it: a server
+that closes first loses the request that was just sent."""
 
 
 class Server(uvicorn.Server):
@@ -37,6 +42,7 @@ class Server(uvicorn.Server):
                 access_log=False,
                 server_header=False,
                 timeout_graceful_shutdown=_CLOSE_S,
+                timeout_keep_alive=_KEEP_ALIVE_S,
                 backlog=2048,
             )
         )
@@ -54,12 +60,18 @@ class Server(uvicorn.Server):
         if self._telling is not None:
             self._telling.cancel()
             await asyncio.gather(self._telling, return_exceptions=True)
-        await self._service.drain()
+        await self._service.drain(lambda: self.force_exit)
         await super().shutdown(sockets)
 
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """As uvicorn's, which raises a signal again once it has been obeyed: but to stop when told to is a success."""
+        with super().capture_signals():
+            yield
+            self._captured_signals.clear()
+
     async def _tell_when_ready(self) -> None:
-        while not self._service.catalogue.looked:
-            await asyncio.sleep(0.005)
+        await self._service.catalogue.first_look()
         host, port = self.servers[0].sockets[0].getsockname()[:2]
         url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         catalogue = self._service.catalogue
@@ -74,6 +86,7 @@ def serve(settings: Settings, on_ready: Callable[[str], None] | None = None) -> 
     ``on_ready``: called on the event loop with the base URL, once the store has been looked at and its models loaded.
     """
     set_up_logs(settings.log_level, settings.log_format)
+    keep_freed_memory()
     server = Server(settings, Service(settings), on_ready)
     server.run()
     return 0 if server.started else 1

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 from anytime.model_store import Bundle, BundleError, Store, StoreError
 from anytime.policy import PolicyError
+from anytime.service.allocator import return_freed_memory
 from anytime.service.engine.served import Served
-from anytime.service.errors import BundleRefused, Loading
+from anytime.service.errors import BundleRefused, Loading, ServiceError
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +33,8 @@ class Fault:
 
     code: str
     message: str
+    is_lasting: bool = True
+    """Whether another load would end the same: so it is with a bundle's own fault, and not with the machine's."""
 
 
 class Shelf:
@@ -44,6 +47,8 @@ class Shelf:
         self._make = make
         self._served: OrderedDict[Version, Served] = OrderedDict()
         self._loading: dict[Version, asyncio.Task[Served]] = {}
+        self._turn = asyncio.Lock()
+        """Held by the load under way: two at once would each find room for themselves alone."""
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="anytime-load")
         self.faults: dict[Version, Fault] = {}
 
@@ -95,12 +100,18 @@ class Shelf:
         self._thread.shutdown(wait=True, cancel_futures=True)
 
     async def _load(self, version: Version) -> Served:
+        async with self._turn:
+            return await self._load_alone(version)
+
+    async def _load_alone(self, version: Version) -> Served:
         loop = asyncio.get_running_loop()
         try:
             bundle = await loop.run_in_executor(self._thread, self._store.open, *version)
             self._make_room(version, memory_bytes(bundle))
             served = await loop.run_in_executor(self._thread, self._make, bundle)
-        except (StoreError, PolicyError, OSError, MemoryError) as error:
+        except Loading:
+            raise
+        except Exception as error:  # whatever a bundle makes a library raise: the service and the other bundles go on
             fault = self._fault(error)
             self.faults[version] = fault
             log.error("bundle refused", extra={"model": version[0], "version": version[1], "code": fault.code,
@@ -116,18 +127,28 @@ class Shelf:
             raise BundleError(
                 f"it needs about {needed} bytes of memory and model_bytes allows {self._bound} for all bundles"
             )
-        for candidate, served in list(self._served.items()):
-            if self.bytes + needed <= self._bound:
-                return
-            if served.in_flight == 0:
-                del self._served[candidate]
-                log.info("bundle unloaded", extra={"model": candidate[0], "version": candidate[1]})
-        gc.collect()
-        if self.bytes + needed > self._bound:
+        busy = sum(memory_bytes(served.bundle) for served in self._served.values() if served.in_flight)
+        if busy + needed > self._bound:
             raise Loading(
                 f"{version[0]} version {version[1]} waits for memory that busy models hold: retry later",
                 retry_after_s=1.0,
             )
+        self._evict(needed)
+
+    def _evict(self, needed: int) -> None:
+        """Unloads idle bundles, least recently used first, until ``needed`` bytes fit."""
+        idle = [version for version, served in self._served.items() if served.in_flight == 0]
+        unloaded = []
+        for version in idle:
+            if self.bytes + needed <= self._bound:
+                break
+            del self._served[version]
+            unloaded.append(version)
+        if unloaded:
+            gc.collect()  # a bundle's parts name each other
+            return_freed_memory()
+        for model, number in unloaded:
+            log.info("bundle unloaded", extra={"model": model, "version": number})
 
     def _loaded(self, version: Version, task: asyncio.Task[Served]) -> None:
         self._loading.pop(version, None)
@@ -136,7 +157,11 @@ class Shelf:
 
     def _fault(self, error: Exception) -> Fault:
         message = str(error).replace(str(self._store.root), "<store>")
-        return Fault(getattr(error, "code", "unreadable"), message)
+        if not isinstance(error, StoreError | PolicyError | ServiceError | OSError | MemoryError):
+            log.error("bundle unreadable", exc_info=error)
+        return Fault(
+            getattr(error, "code", "unreadable"), message, is_lasting=not isinstance(error, OSError | MemoryError)
+        )
 
 
 def memory_bytes(bundle: Bundle) -> int:

@@ -13,6 +13,8 @@ from anytime.training.errors import ExtraMissing
 HIDDEN = {"small": (8,), "large": (256, 128)}
 """Units of each hidden layer."""
 INPUT = "image"
+_INTERRUPTED = "Training interrupted"
+"""How the warning begins that scikit-learn makes of a KeyboardInterrupt."""
 
 
 def check_extra() -> None:
@@ -33,12 +35,17 @@ def train_digits(rows: np.ndarray, label: np.ndarray, hidden: tuple[int, ...], s
     from skl2onnx import to_onnx
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.neural_network import MLPClassifier
+    from threadpoolctl import threadpool_limits
 
     flat = rows.reshape(len(rows), -1)
     network = MLPClassifier(hidden, max_iter=200, random_state=seed)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), threadpool_limits(1):  # matrices this small gain nothing from threads
         warnings.simplefilter("ignore", ConvergenceWarning)  # 200 epochs are the budget, not a failure
-        network.fit(flat, label)
+        warnings.filterwarnings("error", _INTERRUPTED, UserWarning)
+        try:
+            network.fit(flat, label)
+        except UserWarning as warning:  # scikit-learn would go on with a network that is half trained
+            raise KeyboardInterrupt from warning
     return take_pictures(to_onnx(network, flat[:1], options={"zipmap": False}), rows.shape[1:])
 
 

@@ -45,7 +45,18 @@ def test_the_store_may_be_another(folder, capsys, monkeypatch):
 
 def test_a_bundle_may_be_written_to_a_folder(folder, capsys):
     """And told as JSON."""
-    arguments = ["cascade", "d", "logistic.onnx", "forest.onnx", "--macs", "640,50", "--committee", "--out", "b", "--json"]
+    arguments = [
+        "cascade",
+        "d",
+        "logistic.onnx",
+        "forest.onnx",
+        "--macs",
+        "640,50",
+        "--committee",
+        "--out",
+        "b",
+        "--json",
+    ]
     assert main(arguments) == 0
     said = json.loads(capsys.readouterr().out)
     bundle = open_bundle(folder / "b")

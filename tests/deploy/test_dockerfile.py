@@ -63,9 +63,9 @@ def test_versions_are_the_tested_ones():
     assert all("-c constraints.txt" in step or "--no-deps" in step for step in installs)
 
 
-@pytest.mark.parametrize("name", ["HEALTHCHECK", "EXPOSE 8000", "STOPSIGNAL SIGTERM", "VOLUME /models"])
+@pytest.mark.parametrize("name", ["HEALTHCHECK", "EXPOSE 8000", "STOPSIGNAL SIGTERM", "WORKDIR /models"])
 def test_says_how_it_is_run(name):
-    """Health, port, signal and store are the image's own knowledge."""
+    """Health, port, signal and the store's place are the image's own knowledge."""
     assert any(line.startswith(name) for line in final_stage())
 
 

@@ -266,3 +266,16 @@ def test_params():
     held = {"w": np.ones((2, 3), np.int8), "shape": np.array([0, -1]), "q": np.array(True)}
     model = tiny.model([choice], {"x": (F, ["n", 4])}, {"o": (F, None)}, held)
     assert count_params(model) == 6 + 12 + 20
+
+
+@pytest.mark.parametrize("kind", ["LinearClassifier", "LinearRegressor", "SVMClassifier", "SVMRegressor"])
+def test_linear_and_support_vector_models(kind):
+    """Models that hold their numbers in attributes count each coefficient, and each number of a support vector, once."""
+    held = {"coefficients": [0.5] * 21, "intercepts": [0.0] * 3}
+    if kind.startswith("SVM"):
+        held |= {"support_vectors": [1.0] * 14}
+    outputs = ["label", "o"] if kind.endswith("Classifier") else ["o"]
+    linear = helper.make_node(kind, ["x"], outputs, domain="ai.onnx.ml", **held)
+    model = tiny.model([linear], {"x": (F, ["n", 7])}, {"o": (F, None)})
+    model.opset_import.append(helper.make_opsetid("ai.onnx.ml", 3))
+    assert count_macs(model, {}) == 21 + len(held.get("support_vectors", ()))

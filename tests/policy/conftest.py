@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,18 @@ from anytime.model_store.checks import check
 from anytime.policy import Outcome, Plan, Policy, Resolved, Trace, Verdict, make_plan, parse_policy, resolve
 
 VECTORS = Path(__file__).parent.parent / "vectors"
-SCALARS = ("commitment", "stop", "ood")
+
+_FIXED: dict[str, Any] = {
+    "format": 1,
+    "name": "double",
+    "version": 1,
+    "method": "none",
+    "created": datetime(2026, 1, 1, tzinfo=UTC),
+    "task": "classification",
+    "inputs": ({"name": "input", "dtype": "float32", "shape": ("batch", 4)},),
+    "files": {"graph.onnx": {"sha256": "0" * 64, "bytes": 1}},
+}
+"""What all these manifests share."""
 
 
 def load_vector(name: str) -> dict[str, Any]:
@@ -48,50 +60,33 @@ def make_manifest(
     ``reads_heads[k]``: earlier heads whose state head k reads too. ``levels``: name to labels, finest (``labels``) first.
     ``commitment``, ``stop``, ``ood``: True, or the exits whose head writes it.
     """
-    bodies = [body_macs] * exits if isinstance(body_macs, int) else list(body_macs)
-    heads = [head_macs] * exits if isinstance(head_macs, int) else list(head_macs)
-    has = {name: range(1, exits + 1) if value is True else value or () for name, value in
-           zip(SCALARS, (commitment, stop, ood), strict=True)}  # fmt: skip
-    names = ["logits", *(f"logits.{name}" for name in list(levels or {})[1:])]
-    stages, latest = [], "input"
-    for k in range(1, exits + 1):
-        body = None
-        if bodies[k - 1] is not None:
-            source = "input" if k in restarts else latest
-            latest = f"features{k}"
-            body = _graph({"x": source}, {"y": latest}, bodies[k - 1])
-        writes = {name: name for name in (*names, *(scalar for scalar in SCALARS if k in has[scalar]))}
-        reads = {"x": latest} | {f"h{j}": f"said{j}" for j in (reads_heads or {}).get(k, ())}
-        stages.append({"body": body, "head": _graph(reads, writes | {"said": f"said{k}"}, heads[k - 1])})
-    states = ["features", "said"]
+    has = {"commitment": commitment, "stop": stop, "ood": ood}
+    stages = _stages(
+        list(body_macs) if isinstance(body_macs, Sequence) else [body_macs] * exits,
+        list(head_macs) if isinstance(head_macs, Sequence) else [head_macs] * exits,
+        restarts,
+        reads_heads or {},
+        ["logits", *(f"logits.{name}" for name in list(levels or {})[1:])],
+        {name: set(range(1, exits + 1)) if value is True else set(value or ()) for name, value in has.items()},
+    )
     manifest = Manifest.model_validate(
         {
-            "format": 1,
-            "name": "double",
-            "version": 1,
-            "method": "none",
-            "created": datetime(2026, 1, 1, tzinfo=UTC),
-            "task": "classification",
-            "inputs": ({"name": "input", "dtype": "float32", "shape": ("batch", 4)},),
+            **_FIXED,
             "labels": _labels(labels),
             "levels": _levels(levels, labels),
             "state": tuple(
                 {"name": f"{name}{k}", "dtype": "float32", "shape": ("batch", 4)}
                 for k in range(1, exits + 1)
-                for name in states
+                for name in ("features", "said")
             ),
-            "stages": tuple(stages),
+            "stages": stages,
             "answer": answer,
             "calibration": {
                 "accuracy": None if accuracy is None else tuple(accuracy),
                 "temperature": None if temperature is None else tuple(tuple(row) for row in temperature),
-                "operating_points": tuple(
-                    {"name": n, "policy": dict(p), "accuracy": 0.9, "cost": 0.5, "exit_shares": (1.0 / exits,) * exits}
-                    for n, p in (points or {}).items()
-                ),
+                "operating_points": _points(points or {}, exits),
                 "default_policy": None if default_policy is None else dict(default_policy),
             },
-            "files": {"graph.onnx": {"sha256": "0" * 64, "bytes": 1}},
         }
     )
     check(manifest)
@@ -126,8 +121,11 @@ def said(
     stop: float | None = None,
 ) -> Outcome:
     """An outcome whose levels have exactly these probabilities, and these shares as commitment and stop."""
-    outputs = {name: np.array([_logit(share)]) for name, share in (("commitment", commitment), ("stop", stop))
-               if share is not None}  # fmt: skip
+    outputs = {
+        name: np.array([_logit(share)])
+        for name, share in (("commitment", commitment), ("stop", stop))
+        if share is not None
+    }
     verdicts = tuple(Verdict(_logs(p)) for p in levels or ([0.5, 0.3, 0.2],))
     return Outcome(exit, outputs, verdicts)
 
@@ -145,6 +143,35 @@ def make_trace(logits: Any, ms: Any = None, graphs: int | None = None, **scalars
     return Trace({"logits": logits, **{n: np.asarray(v, dtype=np.float64) for n, v in scalars.items()}}, times)
 
 
+def _stages(
+    bodies: Sequence[int | None],
+    heads: Sequence[int],
+    restarts: Sequence[int],
+    reads_heads: Mapping[int, Sequence[int]],
+    logits: Sequence[str],
+    has: Mapping[str, set[int]],
+) -> tuple[dict[str, Any], ...]:
+    stages, latest = [], "input"
+    for k, (body_macs, head_macs) in enumerate(zip(bodies, heads, strict=True), 1):
+        body = None
+        if body_macs is not None:
+            source = "input" if k in restarts else latest
+            latest = f"features{k}"
+            body = _graph({"x": source}, {"y": latest}, body_macs)
+        writes = {name: name for name in (*logits, *(scalar for scalar in has if k in has[scalar]))}
+        reads = {"x": latest} | {f"h{j}": f"said{j}" for j in reads_heads.get(k, ())}
+        stages.append({"body": body, "head": _graph(reads, writes | {"said": f"said{k}"}, head_macs)})
+    return tuple(stages)
+
+
+def _points(points: Mapping[str, Mapping[str, Any]], exits: int) -> tuple[dict[str, Any], ...]:
+    shares = (1.0 / exits,) * exits
+    return tuple(
+        {"name": name, "policy": dict(policy), "accuracy": 0.9, "cost": 0.5, "exit_shares": shares}
+        for name, policy in points.items()
+    )
+
+
 def _graph(reads: dict[str, str], writes: dict[str, str], macs: int) -> dict[str, Any]:
     return {"file": "graph.onnx", "reads": reads, "writes": writes, "macs": macs, "params": 0}
 
@@ -158,7 +185,7 @@ def _levels(levels: Mapping[str, int] | None, labels: int) -> tuple[dict[str, An
         return None
     counts = list(levels.values())
     assert counts[0] == labels, "the finest level has the bundle's labels"
-    parents = [tuple(min(i, coarser - 1) for i in range(finer)) for finer, coarser in zip(counts, counts[1:], strict=False)]
+    parents = [tuple(min(i, coarser - 1) for i in range(finer)) for finer, coarser in pairwise(counts)]
     return tuple(
         {"name": name, "labels": _labels(count), "parent": parent}
         for (name, count), parent in zip(levels.items(), (*parents, None), strict=True)

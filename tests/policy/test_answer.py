@@ -8,8 +8,8 @@ from anytime.policy import Decision, answer_level, choose_answer, limit
 from tests.policy.conftest import make_manifest, resolved, said
 
 RULE = Decision("confidence", fired=True)
-SURE, SURER, FLAT = [0.6, 0.4, 0.0], [0.6, 0.2, 0.2], [0.5, 0.5, 0.0]
-"""By top probability SURE and SURER tie; by entropy SURE beats SURER, and FLAT beats SURER too."""
+SURE, SPREAD, LOW = [0.5, 0.5, 0.0], [0.5, 0.25, 0.25], [0.45, 0.45, 0.1]
+"""By top probability SURE and SPREAD tie above LOW; by entropy SURE beats LOW, and LOW beats SPREAD."""
 
 
 def answered(manifest, tops, decision, **fields):
@@ -27,28 +27,26 @@ def test_a_rule_answers_with_what_it_read(answer):
 
 
 @pytest.mark.parametrize("reason", ["full_depth", "max_exit", "budget", "deadline", "overload", "cancelled"])
-@pytest.mark.parametrize(
-    ("answer", "expected"), [("latest", 3), ("most_confident", 1), ("best_validated", 2)]
-)
+@pytest.mark.parametrize(("answer", "expected"), [("latest", 3), ("most_confident", 1), ("best_validated", 2)])
 def test_at_every_limit_the_answer_field_chooses(answer, expected, reason):
     """Whatever limit stopped the row, the bundle's answer field chooses among all that was said."""
     manifest = make_manifest(answer=answer, accuracy=[0.5, 0.6, 0.6])
 
-    assert answered(manifest, [[0.9, 0.1, 0.0], SURE, SURER], limit(reason)) == expected
+    assert answered(manifest, [[0.9, 0.1, 0.0], SURE, SPREAD], limit(reason)) == expected
 
 
 @pytest.mark.parametrize(
     ("fields", "said_of_exits", "expected"),
     [
-        ({}, [SURE, SURER], 2),
-        ({}, [SURER, SURE], 2),
-        ({}, [SURE, FLAT], 1),
-        ({"confidence": 0.99}, [SURE, SURER], 2),
-        ({"entropy": 0.99}, [SURE, SURER], 1),
-        ({"entropy": 0.99}, [SURER, FLAT], 2),
-        ({"entropy": 0.99, "confidence": 0.99}, [SURER, FLAT], 1),
+        ({}, [SURE, SPREAD], 2),
+        ({}, [SPREAD, SURE], 2),
+        ({}, [SURE, LOW], 1),
+        ({"confidence": 0.99}, [SURE, SPREAD], 2),
+        ({"entropy": 0.99}, [SURE, SPREAD], 1),
+        ({"entropy": 0.99}, [SPREAD, LOW], 2),
+        ({"entropy": 0.99, "confidence": 0.99}, [SPREAD, LOW], 1),
         ({"entropy": 0.99}, [SURE, SURE, SURE], 3),
-        ({"entropy": 0.99}, [SURE, SURE, SURER], 2),
+        ({"entropy": 0.99}, [SURE, SURE, SPREAD], 2),
     ],
 )
 def test_most_confident_goes_by_entropy_only_if_it_alone_was_asked(fields, said_of_exits, expected):
@@ -60,7 +58,7 @@ def test_most_confident_prefers_exits_from_min_exit_on():
     """Exits below min_exit answer only if there is no other."""
     manifest = make_manifest(answer="most_confident")
 
-    assert answered(manifest, [[0.9, 0.1, 0.0], SURE, FLAT], limit("full_depth"), min_exit=2) == 2
+    assert answered(manifest, [[0.9, 0.1, 0.0], SURE, LOW], limit("full_depth"), min_exit=2) == 2
     assert answered(manifest, [[0.9, 0.1, 0.0], SURE], limit("budget"), min_exit=3) == 1
 
 

@@ -100,7 +100,9 @@ def test_all_needs_every_given_rule_at_the_same_exit(failing):
     outcomes = [said(k, THIRDS, stop=0.9) for k in (1, 2)]
 
     assert reason(resolved(full(), combine="all", **fields), *outcomes) is None
-    assert reason(resolved(full(), combine="any", **fields), *outcomes) == ("entropy" if failing == "confidence" else "confidence")
+    assert reason(resolved(full(), combine="any", **fields), *outcomes) == (
+        "entropy" if failing == "confidence" else "confidence"
+    )
 
 
 def test_all_does_not_add_up_over_exits():

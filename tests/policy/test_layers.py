@@ -79,7 +79,11 @@ def test_a_null_beside_an_inherited_target_is_remembered():
 @pytest.mark.parametrize(
     ("below", "above", "expected"),
     [
-        ({"confidence": 0.9, "combine": "all", "max_exit": 2, "deadline_ms": 9.0}, {"exact": True}, {"exact": True, "deadline_ms": 9.0}),
+        (
+            {"confidence": 0.9, "combine": "all", "max_exit": 2, "deadline_ms": 9.0},
+            {"exact": True},
+            {"exact": True, "deadline_ms": 9.0},
+        ),
         ({"target": "t", "max_cost": 0.5, "min_exit": 2}, {"exact": True}, {"exact": True, "min_exit": 2}),
         ({"exact": True}, {"confidence": 0.9}, {"confidence": 0.9}),
         ({"exact": True}, {"target": "t"}, {"target": "t"}),
@@ -89,7 +93,7 @@ def test_a_null_beside_an_inherited_target_is_remembered():
         ({"exact": True}, {"deadline_ms": 9.0}, {"exact": True, "deadline_ms": 9.0}),
         ({"confidence": 0.9}, {"exact": False}, {"confidence": 0.9, "exact": False}),
     ],
-)  # fmt: skip
+)
 def test_between_layers_exact_and_what_stops_early_replace_each_other(below, above, expected):
     """Of exact in one layer and a rule, target or max_* in another the upper one wins."""
     assert merged(below, above) == expected
@@ -134,6 +138,10 @@ def test_one_layer_may_say_what_does_not_contradict(fields):
 
 def test_merges_from_the_service_up():
     """The request lies over the bundle's default, and that over the service's."""
-    service, bundle, request = {"max_exit": 4, "deadline_ms": 100.0}, {"target": "t", "max_exit": 3}, {"confidence": 0.5}
+    service, bundle, request = (
+        {"max_exit": 4, "deadline_ms": 100.0},
+        {"target": "t", "max_exit": 3},
+        {"confidence": 0.5},
+    )
 
     assert merged(service, bundle, request) == {"max_exit": 3, "deadline_ms": 100.0, "confidence": 0.5}

@@ -67,6 +67,15 @@ def test_shares_stay_within_0_and_1(logits, temperature):
 
 
 @pytest.mark.parametrize("labels", COUNTS)
+def test_logits_as_far_apart_as_can_be(labels):
+    """Logits whose difference overflows are no error: the lower label is impossible."""
+    logits = np.full(labels, -1.7e308)
+    logits[0] = 1.7e308
+
+    assert (Verdict(logits).index, Verdict(logits).top, Verdict(logits).certainty) == (0, 1.0, 1.0)
+
+
+@pytest.mark.parametrize("labels", COUNTS)
 def test_ties_go_to_the_lowest_index(labels):
     """Of equal top logits the first label wins."""
     logits = np.zeros(labels, dtype=np.float32)
@@ -74,6 +83,14 @@ def test_ties_go_to_the_lowest_index(labels):
 
     logits[1:] = 2.0
     assert Verdict(logits).index == 1
+
+
+@given(st.permutations([2.5, 1.25, 0.5, 0.0, -0.75, -1.0, -3.5, 0.5, 1.25, 2.0]))
+def test_the_order_of_labels_does_not_matter(logits):
+    """The same logits in another order have exactly the same top and certainty, so that two exits can tie."""
+    one, other = Verdict(np.sort(logits)), Verdict(np.array(logits))
+
+    assert (one.top, one.certainty) == (other.top, other.certainty)
 
 
 @pytest.mark.parametrize("labels", COUNTS)
@@ -149,9 +166,16 @@ def test_takes_the_temperature_of_its_exit_and_level():
 
 @pytest.mark.parametrize(
     ("logit", "share"),
-    [(0.0, 0.5), (2.0, 1 / (1 + math.exp(-2.0))), (-2.0, 1 / (1 + math.exp(2.0))), (800.0, 1.0), (-800.0, 0.0),
-     (math.inf, 1.0), (-math.inf, 0.0)],
-)  # fmt: skip
+    [
+        (0.0, 0.5),
+        (2.0, 1 / (1 + math.exp(-2.0))),
+        (-2.0, 1 / (1 + math.exp(2.0))),
+        (800.0, 1.0),
+        (-800.0, 0.0),
+        (math.inf, 1.0),
+        (-math.inf, 0.0),
+    ],
+)
 @pytest.mark.parametrize("name", ["commitment", "stop", "ood"])
 def test_scalar_heads_are_sigmoids(name, logit, share):
     """Commitment, stop and ood are sigmoids of the head's logit, at any size."""

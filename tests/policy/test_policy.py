@@ -12,7 +12,11 @@ from anytime.policy import Policy, PolicyOutOfRange, UnknownPolicyField, parse_p
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        *[(rule, value) for rule in ("confidence", "entropy", "commitment", "learned") for value in (0, 0.5, 1, [0.9, None, 1])],
+        *[
+            (rule, value)
+            for rule in ("confidence", "entropy", "commitment", "learned")
+            for value in (0, 0.5, 1, [0.9, None, 1])
+        ],
         ("patience", 1),
         ("patience", 4096),
         ("stable", 1e-9),
@@ -48,13 +52,22 @@ def test_takes_every_value_in_range(field, value):
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        *[(rule, value) for rule in ("confidence", "entropy", "commitment", "learned")
-          for value in (-0.1, 1.001, float("nan"), float("inf"), "0.9", True, {"a": 1}, [0.9, 1.5], [[0.9]], ["x"])],
-        *[(field, value) for field in ("patience", "max_macs", "max_exit", "min_exit")
-          for value in (0, -1, 1.0, "1", True, [1])],
+        *[
+            (rule, value)
+            for rule in ("confidence", "entropy", "commitment", "learned")
+            for value in (-0.1, 1.001, float("nan"), float("inf"), "0.9", True, {"a": 1}, [0.9, 1.5], [[0.9]], ["x"])
+        ],
+        *[
+            (field, value)
+            for field in ("patience", "max_macs", "max_exit", "min_exit")
+            for value in (0, -1, 1.0, "1", True, [1])
+        ],
         ("max_macs", 2**63),
-        *[(field, value) for field in ("deadline_ms", "max_cost", "max_ms", "stable")
-          for value in (0, -1, float("nan"), float("inf"), "5", True, 1e16)],
+        *[
+            (field, value)
+            for field in ("deadline_ms", "max_cost", "max_ms", "stable")
+            for value in (0, -1, float("nan"), float("inf"), "5", True, 1e16)
+        ],
         ("deadline_ms", 86_400_001),
         ("patience", 4097),
         ("stable", [0.5, 0]),
@@ -69,7 +82,7 @@ def test_takes_every_value_in_range(field, value):
         ("priority", 1001),
         ("priority", 0.5),
     ],
-)  # fmt: skip
+)
 def test_refuses_every_value_out_of_range(field, value):
     """A value of the wrong type or out of range is refused by the name of its field."""
     with pytest.raises(PolicyOutOfRange) as refused:

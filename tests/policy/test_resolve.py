@@ -212,6 +212,15 @@ def test_a_printed_cost_may_be_sent_back(scale):
         assert within == [exit]
 
 
+@pytest.mark.parametrize(("macs", "full"), [(15, 22), (13, 23), (31, 39), (30, 44)])
+def test_a_cost_that_floats_round_down_holds_too(macs, full):
+    """A share whose product with full depth falls just short of its multiply-adds still allows them."""
+    assert int(macs / full * full) == macs - 1
+    manifest = make_manifest(2, body_macs=[macs - 1, full - macs], head_macs=[1, 1])
+
+    assert resolved(manifest, max_cost=macs / full).max_macs == macs
+
+
 @pytest.mark.parametrize(
     ("fields", "can_stop"),
     [
@@ -253,13 +262,16 @@ def test_no_rule_fires_at_a_passive_exit():
 @pytest.mark.parametrize(
     ("fields", "rules"),
     [
-        ({"learned": 0.5, "patience": 1, "entropy": 0.5, "confidence": 0.5}, ("confidence", "entropy", "patience", "learned")),
+        (
+            {"learned": 0.5, "patience": 1, "entropy": 0.5, "confidence": 0.5},
+            ("confidence", "entropy", "patience", "learned"),
+        ),
         ({"commitment": 0.5, "patience": 1}, ("patience", "commitment")),
         ({"commitment": 0.5, "entropy": 0.5}, ("entropy",)),
         ({"commitment": 0.5, "confidence": 0.5, "learned": 0.5}, ("confidence", "learned")),
         ({}, ()),
     ],
-)  # fmt: skip
+)
 def test_lists_the_rules_in_the_order_of_reasons(fields, rules):
     """Rules come in the order in which they name the reason; a condition is none."""
     assert resolved(make_manifest(commitment=True, stop=True), **fields).rules == rules

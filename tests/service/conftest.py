@@ -13,6 +13,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+from anytime.model_store import Store
+from tests.bundles import quantised, sequence
+from tests.service import spinner
+from tests.service.live import Live, live
+
 ROOT = Path(__file__).parents[2]
 READY_S = 30.0
 
@@ -22,6 +27,30 @@ def stress_url(stress_store: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     """The URL of a service that serves the six stress bundles."""
     with serving(stress_store, tmp_path_factory.mktemp("serve") / "log") as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def mixed_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A spinner, pictures with levels and defaults, two inputs with an open axis, and a bundle with a wrong hash."""
+    folder = tmp_path_factory.mktemp("mixed")
+    store = Store(folder / "store")
+    for module in (spinner, quantised, sequence):
+        store.publish(module.build(folder / module.NAME).folder)
+    break_bundle(store.publish(spinner.build(folder / "broken", name="broken").folder).folder)
+    return folder / "store"
+
+
+def break_bundle(folder: Path) -> None:
+    """As a disk does."""
+    with (folder / "head.onnx").open("ab") as file:
+        file.write(b"!")
+
+
+@pytest.fixture(scope="session")
+def web(mixed_store: Path) -> Iterator[Live]:
+    """The service over the mixed store, for tests that leave it as they found it."""
+    with live(mixed_store, workers=2) as service:
+        yield service
 
 
 @contextlib.contextmanager

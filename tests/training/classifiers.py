@@ -39,7 +39,11 @@ def fitted(name: str, named: bool = False):
     rows, label = digits()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        return NETWORKS[name].__class__(**NETWORKS[name].get_params()).fit(rows, np.array(LABELS)[label] if named else label)
+        return (
+            NETWORKS[name]
+            .__class__(**NETWORKS[name].get_params())
+            .fit(rows, np.array(LABELS)[label] if named else label)
+        )
 
 
 LABELS = ["nought", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]

@@ -82,7 +82,9 @@ def test_labels_come_from_the_models_or_the_caller(tmp_path):
     assert make_cascade("digits", known, labels=list("abcdefghij")).draft["labels"] == list("abcdefghij")
     assert make_cascade("pair", [small(tmp_path / "a.onnx")]).draft["labels"] == ["0", "1", "2"]
     half = [known[0], read_classifier(export(tmp_path, "mlp"))]
-    with pytest.raises(ModelsDiffer, match=r"logistic\.onnx names the classes \['eight', .*mlp\.onnx \['0', .*and 5 more"):
+    with pytest.raises(
+        ModelsDiffer, match=r"logistic\.onnx names the classes \['eight', .*mlp\.onnx \['0', .*and 5 more"
+    ):
         make_cascade("digits", half)
     assert len(make_cascade("digits", half, labels=SORTED_LABELS).draft["labels"]) == 10
     with pytest.raises(BadOption, match="2 labels are given and the models tell 10 classes"):

@@ -41,7 +41,9 @@ def test_raw_scores_are_logits(tmp_path):
     assert read_classifier(export(tmp_path, "logistic", raw_scores=True)).kind == "logits"
 
 
-@pytest.mark.parametrize(("tail", "kind"), [((), "logits"), (("Softmax",), "probabilities"), (("LogSoftmax",), "logits")])
+@pytest.mark.parametrize(
+    ("tail", "kind"), [((), "logits"), (("Softmax",), "probabilities"), (("LogSoftmax",), "logits")]
+)
 def test_scores_are_told_apart_by_running(tmp_path, tail, kind):
     """Rows of probabilities sum to 1; nothing else does."""
     assert read_classifier(save(tmp_path / "m.onnx", linear(*tail))).kind == kind
@@ -52,7 +54,7 @@ def test_what_the_caller_says_wins(tmp_path, kind):
     """A sigmoid per class may be either, and is taken for what it is said to be."""
     path = save(tmp_path / "m.onnx", linear("Sigmoid"))
     assert read_classifier(path, kind).kind == kind
-    with pytest.raises(BadClassifier, match="do not sum to 1.*--outputs probabilities"):
+    with pytest.raises(BadClassifier, match=r"do not sum to 1.*--outputs probabilities"):
         read_classifier(path)
 
 

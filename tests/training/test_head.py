@@ -58,7 +58,7 @@ def test_versions_are_kept(tmp_path):
 
 def test_operators_that_are_too_old_are_refused(tmp_path):
     """What is appended needs version 8."""
-    with pytest.raises(BadClassifier, match="version 7 of ONNX's operators.*convert_version"):
+    with pytest.raises(BadClassifier, match=r"version 7 of ONNX's operators.*convert_version"):
         head_of(tmp_path, linear("Softmax", opset=7))
 
 
@@ -84,7 +84,9 @@ def test_a_member_adds_to_the_sum_and_says_the_mean(tmp_path):
 def test_a_row_at_a_time_stays_so(tmp_path):
     """What is added to a model of one row says one row too."""
     head = head_of(tmp_path, linear("Softmax", shape=(1, 4)), Member(1, is_last=False))
-    rows = [value.type.tensor_type.shape.dim[0].dim_value for value in (*head.model.graph.input, *head.model.graph.output)]
+    rows = [
+        value.type.tensor_type.shape.dim[0].dim_value for value in (*head.model.graph.input, *head.model.graph.output)
+    ]
     assert rows == [1, 1, 1, 1]
 
 

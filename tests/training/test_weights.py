@@ -55,7 +55,12 @@ def test_weights_are_parted_and_found_again(tmp_path):
     data = part_weights(model, "w.bin")
     (tmp_path / "w.bin").write_bytes(data)
     onnx.save(model, tmp_path / "m.onnx")
-    offsets = [int(entry.value) for tensor in model.graph.initializer for entry in tensor.external_data if entry.key == "offset"]
+    offsets = [
+        int(entry.value)
+        for tensor in model.graph.initializer
+        for entry in tensor.external_data
+        if entry.key == "offset"
+    ]
     assert len(offsets) == 3
     assert all(offset % ALIGNMENT == 0 for offset in offsets)
     x = np.ones((2, 100), np.float32)

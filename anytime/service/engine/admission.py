@@ -9,6 +9,7 @@ from anytime.policy import Plan
 from anytime.service.engine.job import Job
 from anytime.service.engine.served import Served
 from anytime.service.errors import (
+    BatchTooLarge,
     DeadlineBeforeFirstExit,
     DeadlineBeforeFullDepth,
     DeadlineUnreachable,
@@ -38,10 +39,14 @@ class Load:
     state_bytes: int
 
 
-def must_have_ms(served: Served, plan: Plan) -> float:
-    """The typical compute before a row can be answered at all: its first exit, or all of it for ``exact``."""
+def must_have_ms(served: Served, plan: Plan, now: float) -> float:
+    """The typical compute before a row can be answered at all: its first exit, or all of it for ``exact``.
+
+    What was not measured lately counts nothing, so that a slow spell does not refuse requests for ever: one that is let in
+    measures anew.
+    """
     legs = plan.legs if plan.policy.exact else plan.legs[:1]
-    return sum(served.typical_ms(leg.nodes) for leg in legs)
+    return sum(served.evident_ms(leg.nodes, now) for leg in legs)
 
 
 def wait_ms(ahead: Iterable[Job], workers: int) -> float:
@@ -55,8 +60,14 @@ def wait_ms(ahead: Iterable[Job], workers: int) -> float:
     return total / workers * (len(jobs) / len(looked)) if looked else 0.0
 
 
-def refuse(bounds: Bounds, load: Load, rows: int, row_bytes: int) -> Overloaded | None:
-    """The bounds' refusal of a request, or None."""
+def refuse(bounds: Bounds, load: Load, rows: int, row_bytes: int) -> Overloaded | BatchTooLarge | None:
+    """The bounds' refusal of a request, or None. One that would not even fit an idle server is not told to retry."""
+    if rows > bounds.rows or rows * row_bytes > bounds.state_bytes:
+        return BatchTooLarge(
+            f"{rows} rows with {rows * row_bytes} bytes of state are more than this server holds at all, {bounds.rows} rows "
+            f"and {bounds.state_bytes} bytes: split the request",
+            rows=rows,
+        )
     if load.rows + rows > bounds.rows:
         return QueueFull(
             f"{load.rows} rows are under way and the queue holds {bounds.rows}; {rows} more do not fit: retry later"
@@ -69,15 +80,17 @@ def refuse(bounds: Bounds, load: Load, rows: int, row_bytes: int) -> Overloaded 
     return None
 
 
-def retry_after(refusal: Overloaded, wait: float) -> Overloaded:
-    """The refusal with when to come back: once ``wait`` milliseconds of work are done."""
-    refusal.retry_after_s = round(max(_RETRY_FLOOR_S, wait / 1e3), 3)
+def retry_after(refusal: ServiceError, wait: float) -> ServiceError:
+    """An overload's refusal with when to come back, once ``wait`` milliseconds of work are done; others as they are."""
+    if isinstance(refusal, Overloaded):
+        refusal.retry_after_s = round(max(_RETRY_FLOOR_S, wait / 1e3), 3)
     return refusal
 
 
-def refuse_deadline(served: Served, plan: Plan, left_ms: float, wait: float) -> ServiceError | None:
+def refuse_deadline(served: Served, plan: Plan, due_at: float, now: float, wait: float) -> ServiceError | None:
     """The refusal of a deadline that is missed even on an idle server (504), or only because of load (429)."""
-    needed = must_have_ms(served, plan)
+    left_ms = (due_at - now) * 1e3
+    needed = must_have_ms(served, plan, now)
     if needed > left_ms:
         what, error = (
             ("full depth", DeadlineBeforeFullDepth) if plan.policy.exact else ("exit 1", DeadlineBeforeFirstExit)

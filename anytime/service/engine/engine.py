@@ -47,7 +47,8 @@ class Engine:
         self._workers = workers
         self._bounds = bounds
         self._metrics = metrics
-        self._changed = threading.Condition(threading.Lock())
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
         self._scheduler = Scheduler()
         self._guard = Guard()
         self._numbers = itertools.count()
@@ -76,7 +77,8 @@ class Engine:
     def submit(self, served: Served, program: Program, work: Work, dims: Dims) -> Ticket:
         """Admits a request whole or not at all.
 
-        Raises ``QueueFull``, ``StateFull``, ``DeadlineUnreachable``, ``DeadlineBeforeFirstExit``, ``ShuttingDown``.
+        Raises ``BatchTooLarge``, ``QueueFull``, ``StateFull``, ``DeadlineUnreachable``, ``DeadlineBeforeFirstExit``,
+        ``DeadlineBeforeFullDepth``, ``ShuttingDown``.
         """
         assert self._loop is not None, "start comes first"
         ticket = Ticket(served, program, work, next(self._numbers), self._loop)
@@ -85,7 +87,7 @@ class Engine:
         if ticket.deadline_at != NEVER:
             ticket.due_at -= self._guard.before(ticket.deadline_at - work.arrived)
         jobs = [Job(ticket, row, _first_slots(served, program, work, row, dims)) for row in range(work.rows)]
-        with self._changed:
+        with self._lock:
             refusal = self._refusal(ticket, jobs[0])
             if refusal is not None:
                 self._metrics.shed(served.name, refusal.code, work.rows)
@@ -99,7 +101,7 @@ class Engine:
         """The client left: its rows end, and a graph that runs for them is the last."""
         if ticket.timer is not None:
             ticket.timer.cancel()
-        with self._changed:
+        with self._lock:
             for job in self._open.get(ticket.number, ()):
                 if not job.ended:
                     self._end(job, "cancelled")
@@ -116,7 +118,7 @@ class Engine:
             self.cancel(ticket)
         self._metrics.request(ticket.served.name, now - ticket.work.arrived)
         if ticket.deadline_at != NEVER:
-            self._metrics.lateness(ticket.served.name, now - ticket.deadline_at)
+            self._metrics.lateness(ticket.served.name, now - ticket.deadline_at, ticket.work.rows)
             if now > ticket.due_at:
                 self._guard.learn(now - ticket.due_at)
 
@@ -136,7 +138,7 @@ class Engine:
 
     def end_all(self) -> None:
         """Rows with an exit are answered with reason ``cancelled``, the others fail with ``shutting_down``."""
-        with self._changed:
+        with self._lock:
             for jobs in list(self._open.values()):
                 for job in jobs:
                     if not job.ended:
@@ -148,7 +150,7 @@ class Engine:
         """Ends all rows and the worker threads, each after the graph it runs."""
         self.refuse_new()
         self.end_all()
-        with self._changed:
+        with self._lock:
             self._stopped = True
             self._changed.notify_all()
         for thread in self._threads:
@@ -164,7 +166,7 @@ class Engine:
         wait = wait_ms(self._scheduler.ahead_of(first.key), self._workers) + self._busy_ms()
         if refusal is not None:
             return retry_after(refusal, wait)
-        return refuse_deadline(ticket.served, ticket.program.plan, (ticket.due_at - _now()) * 1e3, wait)
+        return refuse_deadline(ticket.served, ticket.program.plan, ticket.due_at, _now(), wait)
 
     def _busy_ms(self) -> float:
         """How long until a worker is free: none if one is idle, else the shortest of what still runs."""
@@ -187,7 +189,7 @@ class Engine:
 
     def _expire(self, ticket: Ticket) -> None:
         """A deadline's timer: answer with the best so far, even while a graph of this request still runs."""
-        with self._changed:
+        with self._lock:
             for job in self._open.get(ticket.number, ()):
                 if not job.ended:
                     self._stop_now(job, limit("deadline"), _too_late(ticket))
@@ -197,7 +199,7 @@ class Engine:
     def _work(self, number: int) -> None:
         run: Run | None = None
         while True:
-            with self._changed:
+            with self._lock:
                 if run is not None:
                     self._running.pop(number, None)
                     self._settle(run)
@@ -211,10 +213,14 @@ class Engine:
                     run = self._choose()
                 self._running[number] = run
             try:
-                execute(run)
+                execute(run, self._may_go_on)
             except Exception:  # our own bug must cost these rows and not the worker
                 log.exception("a run failed")
-                run.fail(Internal("internal error; the server's log has the details"))
+                run.fail(_internal())
+
+    def _may_go_on(self, job: Job) -> bool:
+        """Whether a row may run its next piece without a choice: nobody waits for one. Read without the lock, on purpose."""
+        return not job.ended and not len(self._scheduler) and job.is_unwatched
 
     def _choose(self) -> Run | None:
         """The next run; rows whose next exit no longer fits their deadline are answered instead."""
@@ -226,9 +232,9 @@ class Engine:
         return None
 
     def _is_hopeless(self, job: Job, now: float) -> bool:
-        """A row with an exit whose next cannot be reached in time is answered; one without goes on until its timer."""
+        """A row with an exit whose next cannot be reached in time is answered; others go on until their timer."""
         ticket = job.ticket
-        if ticket.due_at == NEVER or not job.walk.has_said:
+        if ticket.due_at == NEVER or not job.walk.has_said or job.walk.plan.policy.exact:
             return False
         if now + job.served.worst_ms(job.walk.rest, now) / 1e3 <= ticket.due_at:
             return False
@@ -240,37 +246,49 @@ class Engine:
             ticket = job.ticket
             if ticket.started_at is None:
                 ticket.started_at = now
+            if job.is_new:
                 self._metrics.queued(job.served.name, now - ticket.admitted_at)
-        return Run(jobs, jobs[0].piece, jobs[0].served, now, [job.slots for job in jobs])
+        return Run(jobs, now)
 
     def _settle(self, run: Run) -> None:
         now = _now()
         rows = len(run.jobs)
-        for step, seconds in zip(run.piece.steps, run.seconds, strict=False):
+        stage = 0
+        for step, seconds in run.ran:
             node = step.node
             run.served.timings[node.index].add(now, seconds * 1e3, rows)
-            self._metrics.ran(run.served.name, node.stage, node.part, seconds, rows)
+            self._metrics.ran(run.served.name, node.stage, node.part, seconds)
+            if node.stage != stage:
+                stage = node.stage
+                self._metrics.batched(run.served.name, stage, rows)
         for job, result in zip(run.jobs, run.results, strict=True):
             if job.ended:
                 continue
-            if isinstance(result, ServiceError):
-                self._end(job, "failed", RowFailure(job.row, result))
-                continue
-            if result is None:
-                job.go_on()
-            else:
-                self._hear(job, result, now)
-            if not job.ended:
-                self._scheduler.put(job)
+            try:
+                self._settle_row(job, result, now)
+            except Exception:  # as above: without this worker nobody would be served
+                log.exception("a row could not be settled")
+                if not job.ended:
+                    self._end(job, "failed", RowFailure(job.row, _internal()))
         if self._idle and len(self._scheduler) > 1:
             self._changed.notify(len(self._scheduler) - 1)
+
+    def _settle_row(self, job: Job, result: Outcome | ServiceError | None, now: float) -> None:
+        if isinstance(result, ServiceError):
+            self._end(job, "failed", RowFailure(job.row, result))
+            return
+        if job.walk.decision is not None:
+            self._end(job, "answered", job.final())
+        elif result is None:
+            job.go_on()
+        else:
+            self._hear(job, result, now)
+        if not job.ended:
+            self._scheduler.put(job)
 
     def _hear(self, job: Job, outcome: Outcome, now: float) -> None:
         ticket = job.ticket
         decision = job.heard(outcome, self._ahead(job, now))
-        if ticket.first_at is None:
-            ticket.first_at = now
-            self._metrics.first_prediction(job.served.name, now - ticket.work.arrived)
         if ticket.work.streams:
             ticket.post(job.prediction(outcome))
         if decision.stops:
@@ -306,14 +324,14 @@ class Engine:
         self._rows -= 1
         self._state_bytes -= ticket.row_bytes
         job.served.in_flight -= 1
-        ticket.open_rows -= 1
-        if ticket.done:
-            del self._open[ticket.number]
         self._metrics.ended(job.served.name, end)
+        if job.first_at is not None:
+            self._metrics.first_prediction(job.served.name, job.first_at - ticket.work.arrived)
         if end == "answered":
             self._metrics.answered(job.served.name, job.served.version, job.walk)
-        if event is not None:
-            ticket.post(event)
+        ticket.end_row(event)
+        if ticket.done:
+            del self._open[ticket.number]
 
 
 def _first_slots(served: Served, program: Program, work: Work, row: int, dims: Dims) -> dict[int, np.ndarray]:
@@ -325,6 +343,10 @@ def _first_slots(served: Served, program: Program, work: Work, row: int, dims: D
         else served.start(slot, dims)
         for slot in program.starts
     }
+
+
+def _internal() -> ServiceError:
+    return Internal("internal error; the server's log has the details")
 
 
 def _too_late(ticket: Ticket) -> ServiceError:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
+from typing import Any
+
 import numpy as np
 
 from anytime.policy import Ahead, Decision, Outcome, Walk
 from anytime.service.engine.messages import RowAnswer, RowTrace
 from anytime.service.engine.program import Piece, Step
 from anytime.service.engine.served import Served
-from anytime.service.engine.ticket import Ticket
+from anytime.service.engine.ticket import NEVER, Ticket
 
 Key = tuple[int, float, int, int]
 """What the scheduler orders by: minus priority, deadline, order of admission, row. The smallest runs first."""
@@ -21,7 +24,9 @@ class Job:
     engine's lock, and whoever finds it set drops the job.
     """
 
-    __slots__ = ("_leg", "_piece", "ended", "key", "legs", "piece", "row", "served", "slots", "ticket", "times", "waiting", "walk")  # fmt: skip
+    __slots__ = (
+        "_leg", "_piece", "ended", "first_at", "is_unwatched", "key", "legs", "piece", "row", "served", "slots", "ticket", "times", "waiting", "walk",
+    )  # fmt: skip
 
     def __init__(self, ticket: Ticket, row: int, slots: dict[int, np.ndarray]) -> None:
         self.ticket = ticket
@@ -33,13 +38,22 @@ class Job:
         """Slot index -> (1, ...): the tensors that a later graph of this row can still read."""
         self.key: Key = (-ticket.program.plan.policy.priority, ticket.due_at, ticket.number, row)
         self.ended = False
-        self.waiting: object = None
+        self.waiting: list[Any] | None = None
         """The scheduler's entry while the job waits."""
         self.times: list[tuple[int, str, float]] | None = [] if ticket.work.traces else None
+        self.first_at: float | None = None
+        """When its first exit spoke, on ``time.perf_counter``."""
+        self.is_unwatched = not ticket.work.streams and ticket.due_at == NEVER and self.walk.plan.policy.max_ms is None
+        """No clock and no stream needs to hear of each exit: the row may run on without telling anybody."""
         self._leg = 0
         self._piece = 0
         self.piece: Piece = self.legs[0][0]
         """What to run next."""
+
+    @property
+    def is_new(self) -> bool:
+        """Whether it stands before its first piece."""
+        return self.piece is self.legs[0][0]
 
     def ran(self, step: Step, ms: float) -> None:
         """A graph of this row has run; called by the worker that runs it."""
@@ -49,6 +63,8 @@ class Job:
 
     def heard(self, outcome: Outcome, ahead: Ahead | None) -> Decision:
         """The consulted exit spoke: stop, or stand before the next leg."""
+        if self.first_at is None:
+            self.first_at = time.perf_counter()
         decision = self.walk.heard(outcome, ahead)
         if not decision.stops:
             self._leg += 1

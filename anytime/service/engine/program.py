@@ -6,14 +6,21 @@ Pieces are shared by all programs of a bundle, so that rows under different poli
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import groupby
+
+import numpy as np
 
 from anytime.model_store import Flow
 from anytime.model_store.flow import Node, Nodes
 from anytime.model_store.tensors import Dims, row_bytes
 from anytime.policy import Plan
+
+Call = Callable[[Mapping[str, np.ndarray]], tuple[list[np.ndarray], float]]
+"""Feeds by ONNX input -> the outputs, each (rows, ...), and the seconds that they took."""
+_PEAKS = 256
+"""Sets of axis sizes whose peak a program remembers."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -21,10 +28,10 @@ class Step:
     """One run of one graph."""
 
     node: Node
+    call: Call
+    """Runs the graph and fetches, in order, what ``keeps`` and ``says`` name."""
     feeds: tuple[tuple[str, int], ...]
     """(ONNX input, slot)"""
-    fetches: tuple[str, ...]
-    """ONNX outputs, in the order of ``keeps`` and then ``says``."""
     keeps: tuple[int, ...]
     """The slots that the first outputs become."""
     says: tuple[str, ...]
@@ -49,9 +56,19 @@ class Program:
     plan: Plan
     legs: tuple[tuple[Piece, ...], ...]
     starts: tuple[int, ...]
+    _peaks: dict[tuple[int, ...], int] = field(default_factory=dict, repr=False, compare=False)
 
     def peak_bytes(self, dims: Dims) -> int:
-        """The most bytes of state that one row holds at any time, its inputs included."""
+        """The most bytes of state that one row holds at any time, its inputs included. ``dims``: in a fixed order."""
+        key = tuple(dims.values())
+        peak = self._peaks.get(key)
+        if peak is None:
+            if len(self._peaks) >= _PEAKS:
+                self._peaks.clear()
+            peak = self._peaks[key] = self._peak_bytes(dims)
+        return peak
+
+    def _peak_bytes(self, dims: Dims) -> int:
         slots = self.plan.flow.slots
         steps = [step for leg in self.legs for piece in leg for step in piece.steps]
         held = {slot: row_bytes(slots[slot].dtype, slots[slot].shape, dims) for slot in self.starts}
@@ -67,8 +84,12 @@ class Program:
 class Compiler:
     """Makes programs of one bundle, interning their pieces."""
 
-    def __init__(self, flow: Flow, batch_limit: Callable[[Iterable[Node]], int]) -> None:
+    def __init__(
+        self, flow: Flow, prepare: Callable[[str, Sequence[str]], Call], batch_limit: Callable[[Iterable[Node]], int]
+    ) -> None:
+        """``prepare(file, fetches)``: a call of a graph. ``batch_limit(nodes)``: the most rows that pay for them."""
         self._flow = flow
+        self._prepare = prepare
         self._batch_limit = batch_limit
         self._pieces: dict[tuple[object, ...], Piece] = {}
 
@@ -89,8 +110,8 @@ class Compiler:
     def _step(self, node: Node, planned: Nodes, drops: list[int], says: bool) -> Step:
         kept = [(tensor, slot) for tensor, slot in node.writes if self._flow.readers(slot) & planned]
         said = node.outputs if says else ()
-        fetches = tuple(tensor for tensor, _ in (*kept, *said))
-        return Step(node, node.reads, fetches, tuple(s for _, s in kept), tuple(name for _, name in said), tuple(drops))
+        call = self._prepare(node.graph.file, [tensor for tensor, _ in (*kept, *said)])
+        return Step(node, call, node.reads, tuple(s for _, s in kept), tuple(name for _, name in said), tuple(drops))
 
     def _piece(self, steps: tuple[Step, ...]) -> Piece:
         key = tuple((step.node.index, step.keeps, step.says, step.drops) for step in steps)

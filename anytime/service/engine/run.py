@@ -2,35 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
 
 import numpy as np
 
 from anytime.policy import HeadOutputInvalid, Outcome, read_outcome
 from anytime.service.engine.job import Job
-from anytime.service.engine.program import Piece, Step
-from anytime.service.engine.served import Served
+from anytime.service.engine.program import Step
 from anytime.service.errors import ModelFailed, ServiceError
 
 Slots = dict[int, np.ndarray]
 
 
-@dataclass(slots=True)
 class Run:
-    """A batch on its way; ``execute`` fills the rest.
+    """A batch on its way; ``execute`` fills ``ran`` and ``results``."""
 
-    ``slots`` are the jobs' states, taken under the lock: a job may be answered and released while it runs.
-    """
+    __slots__ = ("jobs", "piece", "ran", "results", "served", "slots", "started_at")
 
-    jobs: list[Job]
-    piece: Piece
-    served: Served
-    started_at: float
-    slots: list[Slots]
-    seconds: list[float] = field(default_factory=list)
-    """Of the steps that ran, in order."""
-    results: list[Outcome | ServiceError | None] = field(default_factory=list)
-    """Per job: what its exit said, None where no exit was due, or why it failed."""
+    def __init__(self, jobs: list[Job], started_at: float) -> None:
+        self.jobs = jobs
+        self.piece = jobs[0].piece
+        self.served = jobs[0].served
+        self.started_at = started_at
+        self.slots = [job.slots for job in jobs]
+        """The jobs' states, taken under the lock: a job may be answered and released while it runs."""
+        self.ran: list[tuple[Step, float]] = []
+        """The steps that ran, in order, and the seconds each took."""
+        self.results: list[Outcome | ServiceError | None] = []
+        """Per job: what its exit said, None where none was due or it was heard already, or why it failed."""
 
     @property
     def typical_ms(self) -> float:
@@ -42,31 +41,54 @@ class Run:
         self.results = [error] * len(self.jobs)
 
 
-def execute(run: Run) -> None:
-    """Runs the piece's graphs, unless every row has been ended meanwhile; a graph's boundary is where that is seen."""
-    try:
-        run.results = [_run_one(run)] if len(run.jobs) == 1 else _run_batch(run)
-    except ModelFailed as error:
-        run.results = [error] if len(run.jobs) == 1 else [_alone(run, row) for row in range(len(run.jobs))]
+def execute(run: Run, may_go_on: Callable[[Job], bool] = lambda job: False) -> None:
+    """Runs the piece's graphs, unless every row has been ended meanwhile; a graph's boundary is where that is seen.
+
+    ``may_go_on``: whether a row by itself may run its next piece at once, because nobody waits for the choice and nobody
+    watches the row. Then its exits are heard here; only the last of its way is left to hear.
+    """
+    if len(run.jobs) > 1:
+        run.results = _run_batch(run)
+        return
+    job = run.jobs[0]
+    said = _run_one(run)
+    while may_go_on(job) and not isinstance(said, ServiceError):
+        if said is None:
+            job.go_on()
+        elif (leg := job.walk.next_leg) is None:
+            break
+        elif job.heard(said, leg.ahead).stops:
+            said = None
+            break
+        run.piece = job.piece
+        said = _run_one(run)
+    run.results = [said]
 
 
-def _run_one(run: Run) -> Outcome | ServiceError | None:
-    job, slots, runner = run.jobs[0], run.slots[0], run.served.runner
+def _run_one(run: Run, row: int = 0, again: int | None = None) -> Outcome | ServiceError | None:
+    """One row by itself.
+
+    ``again``: the step at which the row's batch failed; the row goes on from there, so that one row's fault stays its own.
+    That step counts once, and what had run before it does not run again.
+    """
+    job, slots = run.jobs[row], run.slots[row]
     outputs: list[np.ndarray] = []
-    step = run.piece.steps[0]
-    for step in run.piece.steps:
+    for number, step in enumerate(run.piece.steps[again or 0 :], again or 0):
         if job.ended:
             return None
-        job.walk.started(step.node)
-        feeds = {name: slots[slot] for name, slot in step.feeds}
-        outputs, seconds = runner.run(step.node.graph.file, step.fetches, feeds)
-        run.seconds.append(seconds)
-        for place, slot in enumerate(step.keeps):
-            slots[slot] = outputs[place]
+        if number != again:
+            job.walk.started(step.node)
+        try:
+            outputs, seconds = step.call({name: slots[slot] for name, slot in step.feeds})
+        except ModelFailed as error:
+            return error
+        if again is None:
+            run.ran.append((step, seconds))
+        slots.update(zip(step.keeps, outputs, strict=False))
         for slot in step.drops:
             del slots[slot]
         job.ran(step, seconds * 1e3)
-    return _outcome(run, step, outputs, 0)
+    return _outcome(run, run.piece.steps[-1], outputs, 0)
 
 
 def _run_batch(run: Run) -> list[Outcome | ServiceError | None]:
@@ -74,7 +96,7 @@ def _run_batch(run: Run) -> list[Outcome | ServiceError | None]:
     columns: Slots = {}
     outputs: list[np.ndarray] = []
     step = run.piece.steps[0]
-    for step in run.piece.steps:
+    for number, step in enumerate(run.piece.steps):
         if all(job.ended for job in run.jobs):
             return [None] * len(run.jobs)
         for job in run.jobs:
@@ -82,31 +104,27 @@ def _run_batch(run: Run) -> list[Outcome | ServiceError | None]:
         for _, slot in step.feeds:
             if slot not in columns:
                 columns[slot] = np.concatenate([slots[slot] for slots in run.slots])
-        feeds = {name: columns[slot] for name, slot in step.feeds}
-        outputs, seconds = run.served.runner.run(step.node.graph.file, step.fetches, feeds)
-        run.seconds.append(seconds)
+        try:
+            outputs, seconds = step.call({name: columns[slot] for name, slot in step.feeds})
+        except ModelFailed:
+            _scatter(run, columns, run.piece.steps[:number])
+            return [_run_one(run, row, again=number) for row in range(len(run.jobs))]
+        run.ran.append((step, seconds))
         columns |= dict(zip(step.keeps, outputs, strict=False))
         for job in run.jobs:
             job.ran(step, seconds * 1e3 / len(run.jobs))
-    _scatter(run, columns)
+    _scatter(run, columns, run.piece.steps)
     return [_outcome(run, step, outputs, row) for row in range(len(run.jobs))]
 
 
-def _scatter(run: Run, columns: Slots) -> None:
-    kept = {slot for step in run.piece.steps for slot in step.keeps}
-    dropped = {slot for step in run.piece.steps for slot in step.drops}
+def _scatter(run: Run, columns: Slots, ran: tuple[Step, ...]) -> None:
+    kept = {slot for step in ran for slot in step.keeps}
+    dropped = {slot for step in ran for slot in step.drops}
     for row, slots in enumerate(run.slots):
         for slot in kept - dropped:
             slots[slot] = columns[slot][row : row + 1].copy()
         for slot in dropped:
             slots.pop(slot, None)
-
-
-def _alone(run: Run, row: int) -> Outcome | ServiceError | None:
-    """A batch failed: each row runs by itself, so that one row's fault stays its own."""
-    single = Run([run.jobs[row]], run.piece, run.served, run.started_at, [run.slots[row]])
-    execute(single)
-    return single.results[0]
 
 
 def _outcome(run: Run, step: Step, outputs: list[np.ndarray], row: int) -> Outcome | ServiceError | None:

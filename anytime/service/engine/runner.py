@@ -10,12 +10,10 @@ import onnxruntime as ort
 
 from anytime.model_store.bundle import Bundle
 from anytime.model_store.errors import GraphMismatch, GraphUnreadable
+from anytime.service.engine.program import Call
 from anytime.service.errors import ModelFailed
 
 ort.set_default_logger_severity(3)  # warnings about graphs are not the operator's to act on; errors are raised anyway
-
-_FAULTS = (RuntimeError, ValueError, TypeError)
-"""ONNX Runtime's own exceptions derive from RuntimeError; the others come from its argument checks."""
 
 
 class Runner:
@@ -39,21 +37,30 @@ class Runner:
         """Whether a graph takes more than one row: some are exported with the row axis fixed at 1."""
         return all(not entry.shape or entry.shape[0] != 1 for entry in self._sessions[file].get_inputs())
 
-    def run(self, file: str, fetches: Sequence[str], feeds: Mapping[str, np.ndarray]) -> tuple[list[np.ndarray], float]:
-        """The fetched outputs, each (rows, ...), and the seconds it took.
+    def prepare(self, file: str, fetches: Sequence[str]) -> Call:
+        """A call of one graph that fetches these outputs.
 
-        Raises ``ModelFailed``; the message names the file, never a path.
+        It gives the outputs, each (rows, ...), and the seconds it took. It raises ``ModelFailed``, whose message names no
+        path.
         """
-        session = self._sessions[file]
-        start = time.perf_counter()
-        try:
-            outputs = session.run(fetches, feeds)
-        except _FAULTS as error:
-            raise ModelFailed(f"the model failed on this input: {_first_line(error)}") from error
-        return outputs, time.perf_counter() - start
+        run, clock, names = self._sessions[file].run, time.perf_counter, list(fetches)
+
+        def call(feeds: Mapping[str, np.ndarray]) -> tuple[list[np.ndarray], float]:
+            start = clock()
+            try:
+                outputs = run(names, feeds)
+            except Exception as error:  # ORT raises a dozen unrelated types here too
+                raise ModelFailed(f"the model failed on this input: {_first_line(error)}") from error
+            return outputs, clock() - start
+
+        return call
 
 
-def check_outputs(file: str, names: Sequence[str], outputs: Sequence[np.ndarray], wanted: Sequence[tuple[str, tuple[int, ...]]]) -> None:  # fmt: skip
+Kind = tuple[str, tuple[int, ...]]
+"""The dtype and shape of an output."""
+
+
+def check_outputs(file: str, names: Sequence[str], outputs: Sequence[np.ndarray], wanted: Sequence[Kind]) -> None:
     """Raises ``GraphMismatch`` where a run's outputs are not of the dtype and shape that the manifest promises."""
     for name, output, (dtype, shape) in zip(names, outputs, wanted, strict=True):
         if str(output.dtype) != dtype or output.shape != shape:

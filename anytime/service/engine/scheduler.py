@@ -1,94 +1,101 @@
 """Who runs next: pure choice, no clock, no threads, no I/O.
 
-Higher priority first, then the earliest deadline, then first come. Rows that wait for the same piece in the same shapes share
-a run, as many as the profile says pays, but never more than their share of the workers that are idle.
+Higher priority first, then the earliest deadline, then first come. Rows that wait for the same piece in the same shapes
+share a run, as many as the profile says pays, but never more than their share of the workers that are idle.
 """
 
 from __future__ import annotations
 
 import heapq
+import itertools
 from collections.abc import Iterator
+from typing import Any
 
 from anytime.service.engine.job import Job, Key
 from anytime.service.engine.program import Piece
 
-Entry = tuple[Key, Job]
-"""Keys are unique, so comparing entries never reaches the job."""
+Entry = list[Any]
+"""``[key, number, job]``. A husk has None for its job.
+
+A job's husk and its next entry share a key: the number keeps comparisons from reaching the job."""
 Group = tuple[Piece, tuple[int, ...]]
 
 
 class Scheduler:
     """The rows that wait. Every method is called under the engine's lock.
 
-    An entry counts only while it is its job's ``waiting``; a discarded one stays in its heaps until they are swept.
+    Who leaves by another way than the top of the heap leaves a husk there, until it surfaces or is swept.
     """
 
+    HUSKS = 128
+    """Swept beyond this many, or three for each job that waits."""
+
     def __init__(self) -> None:
-        self._all: list[Entry] = []
-        self._groups: dict[Group, list[Entry]] = {}
+        self._heap: list[Entry] = []
+        self._groups: dict[Group, dict[Job, None]] = {}
         self._live = 0
+        self._numbers = itertools.count()
 
     def __len__(self) -> int:
         return self._live
 
     def put(self, job: Job) -> None:
         """The job waits for its next piece."""
-        job.waiting = entry = (job.key, job)
+        job.waiting = entry = [job.key, next(self._numbers), job]
         self._live += 1
-        heapq.heappush(self._all, entry)
+        heapq.heappush(self._heap, entry)
         if job.piece.batch_limit > 1:
-            heapq.heappush(self._groups.setdefault((job.piece, job.ticket.shape), []), entry)
+            self._groups.setdefault((job.piece, job.ticket.shape), {})[job] = None
 
     def discard(self, job: Job) -> None:
         """The job waits no longer: its client left, or its deadline's timer answered."""
         if job.waiting is not None:
-            job.waiting = None
-            self._live -= 1
-            if len(self._all) > 64 and len(self._all) > 4 * self._live:
-                self._sweep()
+            self._leave(job)
+            self._sweep()
 
     def take(self, idle_workers: int = 0) -> list[Job]:
         """The jobs of the next run, most urgent first; empty if nothing waits.
 
         ``idle_workers``: workers without work besides the one that asks.
         """
-        first = self._pop(self._all)
+        first = self._pop()
         if first is None:
             return []
-        if first.piece.batch_limit == 1:
+        mates = self._groups.get((first.piece, first.ticket.shape)) if first.piece.batch_limit > 1 else None
+        if not mates:
             return [first]
-        group = (first.piece, first.ticket.shape)
-        heap = self._groups[group]
-        waiting = 1 + (sum(entry[1].waiting is entry for entry in heap) if len(heap) > 1 else 0)
-        limit = min(first.piece.batch_limit, -(-waiting // (idle_workers + 1)))
-        jobs = [first]
-        while len(jobs) < limit and (mate := self._pop(heap)) is not None:
-            jobs.append(mate)
-        if waiting == len(jobs):
-            del self._groups[group]
-        return jobs
+        limit = min(first.piece.batch_limit, -(-(1 + len(mates)) // (idle_workers + 1)))
+        chosen = heapq.nsmallest(limit - 1, mates, key=lambda job: job.key)
+        for job in chosen:
+            self._leave(job)
+        self._sweep()
+        return [first, *chosen]
 
     def ahead_of(self, key: Key) -> Iterator[Job]:
         """The waiting jobs that would run before a new one with this key."""
-        return (job for entry in self._all if (job := entry[1]).waiting is entry and entry[0] < key)
+        return (job for entry_key, _, job in self._heap if job is not None and entry_key < key)
 
-    def _pop(self, heap: list[Entry]) -> Job | None:
-        while heap:
-            entry = heapq.heappop(heap)
-            job = entry[1]
-            if job.waiting is entry:
-                job.waiting = None
-                self._live -= 1
+    def _pop(self) -> Job | None:
+        while self._heap:
+            job: Job | None = heapq.heappop(self._heap)[-1]
+            if job is not None:
+                self._leave(job)
                 return job
         return None
 
+    def _leave(self, job: Job) -> None:
+        assert job.waiting is not None, "only who waits can leave"
+        job.waiting[-1] = None
+        job.waiting = None
+        self._live -= 1
+        if job.piece.batch_limit > 1:
+            group = (job.piece, job.ticket.shape)
+            members = self._groups[group]
+            del members[job]
+            if not members:
+                del self._groups[group]
+
     def _sweep(self) -> None:
-        """Forget entries that no longer wait, so that a bounded queue holds bounded memory."""
-        self._all = _living(self._all)
-        self._groups = {group: living for group, heap in self._groups.items() if (living := _living(heap))}
-
-
-def _living(heap: list[Entry]) -> list[Entry]:
-    living = [entry for entry in heap if entry[1].waiting is entry]
-    heapq.heapify(living)
-    return living
+        if len(self._heap) > max(self.HUSKS, 4 * self._live):
+            self._heap = [entry for entry in self._heap if entry[-1] is not None]
+            heapq.heapify(self._heap)

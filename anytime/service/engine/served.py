@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from anytime.model_store.bundle import Bundle
-from anytime.model_store.flow import Node
+from anytime.model_store.flow import Node, Slot
 from anytime.model_store.tensors import DTYPES, ROW_AXIS, Dims, bind
 from anytime.policy import Policy, check_default, make_plan, merge, resolve
-from anytime.service.engine.program import Compiler, Program
+from anytime.service.engine.program import Call, Compiler, Program
 from anytime.service.engine.runner import Runner, check_outputs
 from anytime.service.engine.timing import Timing
+from anytime.service.errors import ModelFailed
 
 _PROGRAMS = 512
 """Programs remembered per bundle; a request with a policy seen lately pays nothing for planning."""
 _SIZES = (2, 4, 8, 16, 32)
 _PAYS = 0.9
 """A batch of twice the rows pays if a row then takes at most this share of its time."""
+Feeds = Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,21 +37,31 @@ class Served:
     """A bundle in memory. Not thread-safe but for ``run`` and the timings, which worker threads use under the GIL."""
 
     def __init__(
-        self, bundle: Bundle, service_default: Policy, intra_op_threads: int = 1, warmup_s: float = 0.5
+        self,
+        bundle: Bundle,
+        service_default: Policy,
+        intra_op_threads: int = 1,
+        warmup_s: float = 0.5,
+        make_runner: Callable[[Bundle, int], Runner] = Runner,
     ) -> None:
-        """Loads, warms up and profiles. Raises ``BundleError`` or ``PolicyError`` where the bundle cannot be served."""
+        """Loads, warms up and profiles.
+
+        Raises ``BundleError``, ``PolicyError`` or ``ModelFailed`` where the bundle cannot be served.
+        """
         self.bundle = bundle
         self.manifest = bundle.manifest
         self.flow = bundle.flow
         bundle_default = check_default(bundle.manifest, bundle.flow)
         self._defaults = [service_default, *([bundle_default] if bundle_default else [])]
         self._programs: OrderedDict[_Ask, Program] = OrderedDict()
-        self._compiler = Compiler(bundle.flow, self._batch_pays)
         self._starts: dict[int, np.ndarray] = {}
-        self.runner = Runner(bundle, intra_op_threads)
+        self.runner = make_runner(bundle, intra_op_threads)
+        self._compiler = Compiler(bundle.flow, self.runner.prepare, self._batch_pays)
         self.timings: tuple[Timing, ...] = ()
         self.batch_limits: tuple[int, ...] = ()
         """Per graph: the largest batch that the profile says pays."""
+        self._lone: set[int] = set()
+        """The graphs that take no more than one row at a time."""
         self.in_flight = 0
         """Rows admitted and not ended; a bundle with any is never unloaded."""
         self._warm_up(warmup_s)
@@ -73,6 +84,8 @@ class Served:
             self._programs[ask] = program
             if len(self._programs) > _PROGRAMS:
                 self._programs.popitem(last=False)
+        else:
+            self._programs.move_to_end(ask)
         return program
 
     def start(self, slot: int, dims: Dims) -> np.ndarray:
@@ -94,6 +107,11 @@ class Served:
         """What graphs usually take a row, one after another."""
         return sum([self.timings[node.index].typical() for node in nodes])
 
+    def evident_ms(self, nodes: tuple[Node, ...], now: float) -> float:
+        """As ``typical_ms``, but of the graphs that were measured lately."""
+        timings = [self.timings[node.index] for node in nodes]
+        return sum(timing.typical() for timing in timings if timing.is_evident(now))
+
     def worst_ms(self, nodes: tuple[Node, ...], now: float) -> float:
         """The longest that graphs took lately, one after another."""
         return sum([self.timings[node.index].worst(now) for node in nodes])
@@ -105,53 +123,59 @@ class Served:
 
     def _batch_pays(self, nodes: Iterable[Node]) -> int:
         """The most rows that pay for graphs run one after another: what the slowest of them gains decides."""
+        nodes = tuple(nodes)
+        if any(node.index in self._lone for node in nodes):
+            return 1
         slowest = max(nodes, key=lambda node: self.timings[node.index].typical())
         return self.batch_limits[slowest.index]
 
     def _warm_up(self, budget_s: float) -> None:
-        """Runs every graph on zeros: checks what it writes, and measures what a batch gains, within the budget."""
+        """Takes a row of zeros through every graph: checks what it writes, and measures what a batch gains in the budget."""
         end = time.perf_counter() + budget_s
-        measured: dict[tuple[str, tuple[str, ...]], tuple[Timing, int]] = {}
+        dims = {name: size.typical for name, size in self.manifest.axes.items()} | {ROW_AXIS: 1}
+        values = {slot.index: self._first_value(slot, dims) for slot in self.flow.slots if slot.source != "graph"}
+        measured: dict[tuple[str, tuple[str, ...]], tuple[float, int]] = {}
         timings: list[Timing] = []
         limits: list[int] = []
         for node in self.flow.nodes:
+            feeds = {name: values[slot] for name, slot in node.reads}
+            call = self.runner.prepare(node.graph.file, list(node.graph.writes))
+            outputs, _ = call(feeds)
+            self._check(node, list(node.graph.writes), outputs, dims)
+            values |= _written(node, outputs)
+            values = {slot: value for slot, value in values.items() if self.flow.readers(slot) >> node.index + 1}
             key = (node.graph.file, tuple(node.graph.writes))
             if key not in measured:
-                row_ms = self._measure(node, 1, check=True)
                 left = max(0.0, end - time.perf_counter()) / (len(self.flow.nodes) - len(timings))
-                measured[key] = (Timing(row_ms), self._batch_limit(node, row_ms, left))
-            row_timing, limit = measured[key]
-            timings.append(Timing(row_timing.typical()))
-            limits.append(limit)
+                row_ms = _best_ms(call, feeds)
+                measured[key] = (row_ms, self._batch_limit(node, call, feeds, row_ms, left))
+            row_ms, limit = measured[key]
+            if not limit:
+                self._lone.add(node.index)
+            timings.append(Timing(row_ms, time.perf_counter()))
+            limits.append(max(1, limit))
         self.timings, self.batch_limits = tuple(timings), tuple(limits)
 
-    def _batch_limit(self, node: Node, row_ms: float, budget_s: float) -> int:
-        if not self.runner.batches(node.graph.file):
-            return 1
+    def _first_value(self, slot: Slot, dims: Dims) -> np.ndarray:
+        return (
+            np.zeros(bind(slot.shape, dims), DTYPES[slot.dtype])
+            if slot.source == "input"
+            else self.start(slot.index, dims)
+        )
+
+    def _batch_limit(self, node: Node, call: Call, feeds: Feeds, row_ms: float, budget_s: float) -> int:
+        """The largest batch that pays; 0 where the graph takes one row at a time, which is tried whatever the budget."""
+        if not self.runner.batches(node.graph.file) or not _takes_two(call, feeds):
+            return 0
         limit, end = 1, time.perf_counter() + budget_s
         for size in _SIZES:
             if time.perf_counter() + 4 * size * row_ms / 1e3 > end:
                 break
-            each = self._measure(node, size) / size
+            each = _best_ms(call, _repeated(feeds, size)) / size
             if each > _PAYS * row_ms:
                 break
             limit, row_ms = size, each
         return limit
-
-    def _measure(self, node: Node, rows: int, *, check: bool = False) -> float:
-        """Milliseconds of one run on zeros: the best of three after one that is not counted."""
-        dims = {name: size.typical for name, size in self.manifest.axes.items()} | {ROW_AXIS: rows}
-        slots = self.flow.slots
-        feeds = {name: np.zeros(bind(slots[s].shape, dims), DTYPES[slots[s].dtype]) for name, s in node.reads}
-        fetches = list(node.graph.writes)
-        best = math.inf
-        for turn in range(4):
-            outputs, seconds = self.runner.run(node.graph.file, fetches, feeds)
-            if turn == 0 and check:
-                self._check(node, fetches, outputs, dims)
-            elif turn > 0:
-                best = min(best, seconds * 1e3)
-        return best
 
     def _check(self, node: Node, fetches: list[str], outputs: list[np.ndarray], dims: Dims) -> None:
         states = {tensor: self.flow.slots[slot] for tensor, slot in node.writes}
@@ -164,3 +188,28 @@ class Served:
             else:
                 wanted.append((str(output.dtype), (dims[ROW_AXIS], labels.get(heads[tensor], 1))))
         check_outputs(node.graph.file, fetches, outputs, wanted)
+
+
+def _written(node: Node, outputs: list[np.ndarray]) -> dict[int, np.ndarray]:
+    """By slot, what a graph wrote of the state."""
+    slots = dict(node.writes)
+    return {slots[name]: value for name, value in zip(node.graph.writes, outputs, strict=True) if name in slots}
+
+
+def _best_ms(call: Call, feeds: Feeds) -> float:
+    """Milliseconds of one run: the best of three after one that is not counted."""
+    call(feeds)
+    return min(call(feeds)[1] for _ in range(3)) * 1e3
+
+
+def _takes_two(call: Call, feeds: Feeds) -> bool:
+    """Whether a graph runs with two rows and writes two."""
+    try:
+        outputs, _ = call(_repeated(feeds, 2))
+    except ModelFailed:
+        return False
+    return all(output.shape[:1] == (2,) for output in outputs)
+
+
+def _repeated(feeds: Feeds, rows: int) -> dict[str, np.ndarray]:
+    return {name: np.repeat(value, rows, axis=0) for name, value in feeds.items()}

@@ -37,8 +37,6 @@ class Ticket:
         self.row_bytes = 0
         self.started_at: float | None = None
         """When its first graph started."""
-        self.first_at: float | None = None
-        """When its first prediction was there."""
         self.admitted_at = 0.0
         self.timer: asyncio.TimerHandle | None = None
         self._loop = loop
@@ -57,8 +55,21 @@ class Ticket:
         return 0.0 if self.started_at is None else (self.started_at - self.admitted_at) * 1e3
 
     def post(self, event: Event) -> None:
-        """Called under the engine's lock, by any thread: an event for the client."""
+        """Called under the engine's lock, by any thread: an event for the client, on the way."""
         self._events.append(event)
+        self._call()
+
+    def end_row(self, event: Event | None) -> None:
+        """As ``post``, of a row that ends; nothing is said of one whose client left.
+
+        The event comes first: once ``done`` is seen, everything has been said.
+        """
+        if event is not None:
+            self._events.append(event)
+        self.open_rows -= 1
+        self._call()
+
+    def _call(self) -> None:
         if not self._called and (self.work.streams or self.done):
             self._called = True
             self._loop.call_soon_threadsafe(self.wake)
@@ -76,8 +87,9 @@ class Ticket:
                 await self._waiter
             finally:
                 self._waiter = None
-        said = list(self._events)
-        self._events.clear()
+        said = []
+        while self._events:  # one by one, for a worker may add to them meanwhile
+            said.append(self._events.popleft())
         return said
 
     def wake(self) -> None:

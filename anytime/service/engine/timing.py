@@ -15,20 +15,23 @@ _REFRESH_S = 0.25
 class Timing:
     """The times of one graph on this machine. Times in milliseconds, ``now`` in seconds of one monotonic clock."""
 
-    __slots__ = ("_added", "_at", "_recent", "_typical", "_warm_up", "_worst")
+    __slots__ = ("_added", "_at", "_last", "_recent", "_typical", "_warm_up", "_worst")
 
-    def __init__(self, warm_up_ms: float = 0.0) -> None:
+    def __init__(self, warm_up_ms: float = 0.0, now: float = 0.0) -> None:
+        """``now``: when the warm-up ran."""
         self._recent: deque[tuple[float, float, float]] = deque(maxlen=RUNS)
         self._warm_up = warm_up_ms
         self._typical = warm_up_ms
         self._worst = warm_up_ms
         self._at = -AGE_S
         self._added = 0
+        self._last = now
 
     def add(self, now: float, run_ms: float, rows: int) -> None:
         """A run of ``rows`` rows took ``run_ms``."""
         self._recent.append((now, run_ms, run_ms / rows))
         self._added += 1
+        self._last = now
         if run_ms > self._worst:
             self._worst = run_ms
         if self._added <= 3 or now - self._at > _REFRESH_S:
@@ -37,6 +40,10 @@ class Timing:
     def typical(self) -> float:
         """The median time of a row over the last runs; before the first, the warm-up's."""
         return self._typical
+
+    def is_evident(self, now: float) -> bool:
+        """Whether a run, or the warm-up, was measured within the last ``AGE_S``."""
+        return now - self._last <= AGE_S
 
     def worst(self, now: float) -> float:
         """The longest of the last ``RUNS`` runs, none older than ``AGE_S``; if there is none, the warm-up's."""

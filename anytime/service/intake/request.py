@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,14 @@ from anytime.model_store.nearest import nearest
 from anytime.model_store.pixels import PixelsError, preprocess
 from anytime.model_store.tensors import Dims, bind
 from anytime.policy import Policy
-from anytime.service.errors import BatchTooLarge, InvalidField, InvalidImage, MalformedBody, UnsupportedMedia
+from anytime.service.errors import (
+    BatchTooLarge,
+    InvalidField,
+    InvalidImage,
+    InvalidTensor,
+    MalformedBody,
+    UnsupportedMedia,
+)
 from anytime.service.intake.fields import (
     NO_FIELDS,
     OPTIONS,
@@ -192,7 +200,20 @@ def _load(data: bytes, where: str) -> Any:
     try:
         return orjson.loads(data)
     except orjson.JSONDecodeError as error:
-        raise MalformedBody(f"{where} is not JSON: {error}; NaN and Infinity are not JSON either") from error
+        if _is_json_but_for_numbers(data):
+            raise InvalidTensor(
+                f"{where} holds NaN or Infinity; wanted finite numbers, which alone are JSON"
+            ) from error
+        raise MalformedBody(f"{where} is not JSON: {error}") from error
+
+
+def _is_json_but_for_numbers(data: bytes) -> bool:
+    """Whether NaN and Infinity, which Python's own encoder writes, are all that is wrong."""
+    try:
+        json.loads(data)
+    except (ValueError, RecursionError):
+        return False
+    return b"NaN" in data or b"Infinity" in data
 
 
 def _picture(data: bytes, entry: Input, bounds: Bounds) -> np.ndarray:

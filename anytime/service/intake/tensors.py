@@ -95,7 +95,7 @@ def _common_length(level: list[Any], sizes: list[int], entry: Input) -> int:
         if kinds and list in kinds:
             raise _refused(entry, f"is ragged at axis {len(sizes)}: {_named(kinds)} side by side; make it rectangular")
         hint = ": add the row axis" if len(sizes) == len(entry.shape) - 1 else ""
-        got = f"has {len(sizes)} axes" if sizes else f"is {_named(kinds)}"
+        got = f"has {len(sizes)} ax{'i' if len(sizes) == 1 else 'e'}s" if sizes else f"is {_named(kinds)}"
         raise _refused(entry, f"{got}; wanted nested lists of shape {_shown(entry.shape)}{hint}")
     lengths = set(map(len, level))
     if len(lengths) > 1:

@@ -31,11 +31,12 @@ class Health:
         """200 as long as one model serves; bundles that failed their checks are listed with the reason."""
         catalogue = self._catalogue
         ready = catalogue.ready and not self._is_stopping()
+        defaults = {name: catalogue.resolve(name, None) for name in catalogue.models}
         body = {
             "ready": ready,
             "live": True,
             "stopping": self._is_stopping(),
-            "models": {name: catalogue.resolve(name, None) for name in catalogue.models},
+            "models": {name: number for name, number in defaults.items() if (name, number) not in catalogue.faults},
             "refused": [
                 {"model": model, "version": number, "code": fault.code, "message": fault.message}
                 for (model, number), fault in sorted(catalogue.faults.items())

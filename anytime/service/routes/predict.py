@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -12,26 +13,32 @@ from anytime.policy import PolicyError
 from anytime.service import sse
 from anytime.service.catalogue import Catalogue
 from anytime.service.engine.engine import Engine
-from anytime.service.engine.messages import Event, RowAnswer, RowFailure, Work
+from anytime.service.engine.messages import Event, RowFailure, Work
 from anytime.service.engine.served import Served
 from anytime.service.engine.ticket import Ticket
 from anytime.service.envelope import Message, Receive, Scope, Send
 from anytime.service.errors import (
     DeadlineBeforeFirstExit,
+    DeadlineBeforeFullDepth,
     DeadlineUnreachable,
-    InvalidPolicy,
+    Internal,
     Loading,
-    MalformedBody,
+    MalformedRequest,
     ServiceError,
+    error_body,
 )
 from anytime.service.headers import header
 from anytime.service.http_protocol import ARRIVED
 from anytime.service.intake.body import read_body
 from anytime.service.intake.deadline import asked_deadline_ms
+from anytime.service.intake.fields import invalid_policy
 from anytime.service.intake.media import JSON, RAW, media_of
 from anytime.service.intake.request import Bounds, Prediction, read_prediction
+from anytime.service.logs import current_request
 from anytime.service.reply import done_json, dumps, event_json, reply_json
 from anytime.service.settings import Settings
+
+log = logging.getLogger(__name__)
 
 INLINE_BYTES = 64 * 1024
 """JSON and raw bodies up to this size are read on the event loop (under a millisecond); the rest on a thread."""
@@ -45,7 +52,7 @@ class Predict:
     def __init__(self, engine: Engine, catalogue: Catalogue, settings: Settings) -> None:
         self._engine = engine
         self._catalogue = catalogue
-        self._bounds = Bounds(settings.batch_rows, settings.image_pixels)
+        self._bounds = Bounds(min(settings.batch_rows, settings.queue_rows), settings.image_pixels)
         self._body_bytes = int(settings.body_bytes)
         self._body_timeout_s = settings.body_timeout_s
         self._heartbeat_s = settings.heartbeat_s
@@ -61,12 +68,10 @@ class Predict:
         streams = prediction.stream or "text/event-stream" in (header(scope["headers"], b"accept") or "")
         try:
             ticket = self._admit(served, prediction, streams, arrived)
-        except (DeadlineBeforeFirstExit, DeadlineUnreachable) as error:
+        except (DeadlineBeforeFirstExit, DeadlineBeforeFullDepth, DeadlineUnreachable) as error:
             if at_hand:
                 raise
-            raise Loading(
-                f"{model} had to be loaded, and the deadline did not allow the wait: retry", retry_after_s=1.0
-            ) from error
+            raise Loading(f"{model} had to be loaded, and the deadline did not allow the wait: retry") from error
         gone = asyncio.create_task(self._cancel_when_gone(receive, ticket))
         try:
             if streams:
@@ -91,7 +96,7 @@ class Predict:
         try:
             program = served.program(prediction.policy, stream=streams, trace=prediction.trace)
         except PolicyError as error:
-            raise InvalidPolicy(error.code, str(error), field=error.field) from error
+            raise invalid_policy(error) from error
         work = Work(program.plan, prediction.tensors, prediction.rows, arrived, streams, prediction.trace)
         return self._engine.submit(served, program, work, prediction.dims)
 
@@ -114,24 +119,29 @@ class Predict:
     async def _stream(self, ticket: Ticket, top: int, send: Send) -> None:
         """Opened at admission; every event as it comes, ``done`` once each row has ended."""
         await send(_head(200, sse.HEADERS))
-        number = 0
+        manifest, number = ticket.served.manifest, 0
+        try:
+            while events := await self._next(ticket, send):
+                pieces = []
+                for event in events:
+                    number += 1
+                    pieces.append(sse.event(_kind(event), event_json(manifest, ticket.id, event, top), number))
+                await send(_piece(b"".join(pieces)))
+            last = sse.event("done", done_json(manifest, ticket.id, **_times(ticket)), number + 1)
+        except Exception:  # the head is out: an error can only be an event
+            log.exception("internal error")
+            fault = error_body(Internal("internal error; the server's log has the details"), current_request.get())
+            last = sse.event("error", {"id": ticket.id, **fault}, number + 1)
+        await send({"type": "http.response.body", "body": last})
+
+    async def _next(self, ticket: Ticket, send: Send) -> list[Event]:
+        """What comes next, with a heartbeat whenever it takes long; empty at the end."""
         while True:
             try:
-                events = await asyncio.wait_for(ticket.events(), self._heartbeat_s)
+                async with asyncio.timeout(self._heartbeat_s):
+                    return await ticket.events()
             except TimeoutError:
                 await send(_piece(sse.heartbeat()))
-                continue
-            if not events:
-                break
-            pieces = []
-            for event in events:
-                number += 1
-                pieces.append(
-                    sse.event(_kind(event), event_json(ticket.served.manifest, ticket.id, event, top), number)
-                )
-            await send(_piece(b"".join(pieces)))
-        done = done_json(ticket.served.manifest, ticket.id, **_times(ticket))
-        await send({"type": "http.response.body", "body": sse.event("done", done, number + 1)})
 
 
 class _Asked:
@@ -152,7 +162,7 @@ def _query(scope: Scope) -> list[tuple[str, str]]:
     try:
         return parse_qsl(text.decode("ascii"), keep_blank_values=True, max_num_fields=100, errors="strict")
     except ValueError as error:
-        raise MalformedBody(f"the query cannot be read: {error}") from error
+        raise MalformedRequest(f"the query cannot be read: {error}") from error
 
 
 def _row(event: Event) -> int:

@@ -1,0 +1,125 @@
+"""What staging costs: nine stages with heads through the engine, against the same network whole, and against bare loops.
+
+One thread everywhere. The engine is asked in process, without HTTP: its figures hold the hop to a worker thread and back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+
+from anytime.policy import Policy
+from anytime.service.allocator import keep_freed_memory
+from anytime.service.engine.admission import Bounds
+from anytime.service.engine.engine import Engine
+from anytime.service.engine.messages import Work
+from anytime.service.engine.served import Served
+from anytime.service.metrics import Metrics
+from benchmarks.measure import interleaved, ratio, write_result
+from benchmarks.nets import NETS, Layout, Net, image
+
+ROUNDS, SECONDS = 15, 0.25
+LAYOUTS: tuple[Layout, ...] = ("split", "joined")
+NEVER_SURE = Policy(confidence=0.999999)
+"""A rule that can fire at every exit and does at none: every head runs and is read."""
+
+
+def main() -> None:
+    keep_freed_memory()
+    rows = [_measure(name, NETS[name], layout) for name in ("1 ms", "3 ms", "10 ms") for layout in LAYOUTS]
+    write_result(
+        "staging",
+        ["network", "a stage is", "whole, ms", "bare loop, ms", "engine, ms", "bare loop / whole", "engine / whole",
+         "engine - bare loop, us a boundary", "engine, one stage - whole, us a request"],
+        rows,
+        "9 exits, every head read by a confidence rule, one thread, batch 1; medians over interleaved rounds. The whole "
+        "network is one session with an output per exit. What a bare loop over the stages takes more is ONNX Runtime's: a "
+        "call per graph, and laying out anew what passes from one session to the next. What the engine takes more, once a "
+        "request (last column), is the way to a worker thread and back",
+    )  # fmt: skip
+
+
+def _measure(name: str, net: Net, layout: Layout) -> list[str | float]:
+    with tempfile.TemporaryDirectory() as folder:
+        staged = Served(net.bundle(Path(folder) / "staged", layout), Policy())
+        whole = Served(net.bundle(Path(folder) / "whole", "whole"), Policy())
+        bare = session(net.whole().SerializeToString())
+        loop = asyncio.new_event_loop()
+        engine = Engine(1, Bounds(1024, 1 << 30), Metrics())
+        loop.run_until_complete(_start(engine))
+        x = image()
+        figures = interleaved(
+            {
+                "whole": lambda: bare.run(None, {"image": x}),
+                "loop": bare_loop(staged, x),
+                "one": lambda: loop.run_until_complete(_ask(engine, whole, Policy(), x)),
+                "engine": lambda: loop.run_until_complete(_ask(engine, staged, NEVER_SURE, x)),
+            },
+            ROUNDS,
+            SECONDS,
+        )
+        engine.close()
+        loop.close()
+    return [name, "a body and a head" if layout == "split" else "one graph", *_row(figures, net.stages)]
+
+
+def _row(figures: Mapping[str, Sequence[float]], stages: int) -> list[float]:
+    whole, loop, engine = (statistics.median(figures[kind]) * 1e3 for kind in ("whole", "loop", "engine"))
+    fixed = [o - w for o, w in zip(figures["one"], figures["whole"], strict=True)]
+    boundary = [(e - b) / stages for e, b in zip(figures["engine"], figures["loop"], strict=True)]
+    return [
+        round(whole, 3),
+        round(loop, 3),
+        round(engine, 3),
+        round(ratio(figures["loop"], figures["whole"]), 3),
+        round(ratio(figures["engine"], figures["whole"]), 3),
+        round(statistics.median(boundary) * 1e6, 1),
+        round(statistics.median(fixed) * 1e6, 1),
+    ]
+
+
+async def _start(engine: Engine) -> None:
+    engine.start()
+
+
+async def _ask(engine: Engine, served: Served, policy: Policy, x: np.ndarray) -> None:
+    program = served.program(policy)
+    ticket = engine.submit(served, program, Work(program.plan, {"image": x}, 1, time.perf_counter()), {})
+    await ticket.events()
+    engine.finish(ticket)
+
+
+def bare_loop(served: Served, x: np.ndarray) -> Callable[[], None]:
+    """Every graph of a bundle in order, as a script would run them: no engine, no policy, no outcome."""
+    graphs = [
+        (session(str(served.bundle.path(node.graph.file))), next(iter(node.graph.reads)), list(node.graph.writes))
+        for node in served.flow.nodes
+    ]
+
+    def run() -> None:
+        state = x
+        for graph, reads, writes in graphs:
+            outputs = graph.run(writes, {reads: state})
+            state = outputs[0] if "y" in writes else state
+
+    return run
+
+
+def session(model: str | bytes) -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.enable_cpu_mem_arena = False
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+if __name__ == "__main__":
+    main()

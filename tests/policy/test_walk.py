@@ -1,0 +1,143 @@
+"""One row's way through the exits."""
+
+from __future__ import annotations
+
+import pytest
+
+from anytime.policy import Ahead, Walk, limit
+from tests.policy.conftest import make_manifest, planned, said
+
+SURE, UNSURE = [0.9, 0.05, 0.05], [0.4, 0.3, 0.3]
+
+
+def run_leg(walk, ms=1.0):
+    """Runs the graphs of the leg under way; returns them as ``b1``, ``h1``, ..."""
+    ran = []
+    while not walk.at_boundary:
+        node = walk.node
+        walk.started(node)
+        walk.finished(node, ms)
+        ran.append(f"{node.part[0]}{node.stage}")
+    return ran
+
+
+def test_walks_its_plan_to_the_end():
+    """Without a stop a walk runs every leg in order, counts what it ran, and ends at full depth."""
+    walk = Walk(planned(make_manifest(3), confidence=0.5))
+    ran = []
+    for exit, following in ((1, 2), (2, 3), (3, None)):
+        assert walk.leg.exit == exit
+        ran += run_leg(walk)
+        assert (walk.next_leg.exit if walk.next_leg else None) == following
+        decision = walk.heard(said(exit, UNSURE), Ahead(0) if following else None)
+        assert decision.stops is (following is None)
+
+    assert ran == ["b1", "h1", "b2", "h2", "b3", "h3"]
+    assert (walk.decision.reason, walk.depth, walk.macs, walk.compute_ms) == ("full_depth", 3, 330, 6.0)
+    assert walk.cost == pytest.approx(330 / 310)
+    assert walk.answer().outcome.exit == 3
+
+
+def test_stops_where_a_rule_fires():
+    """A rule that fires ends the walk at its exit, with its outcome as the answer."""
+    walk = Walk(planned(make_manifest(3), confidence=0.5))
+    run_leg(walk)
+    walk.heard(said(1, SURE), walk.next_leg.ahead)
+
+    assert (walk.decision.reason, walk.decision.fired) == ("confidence", True)
+    assert (walk.answer().outcome.exit, walk.macs, walk.depth) == (1, 110, 1)
+
+
+def test_a_budget_refuses_the_leg_that_it_does_not_allow():
+    """What is spent and what the next leg costs meet the budget: the walk ends before the leg beyond it."""
+    walk = Walk(planned(make_manifest(3), max_macs=220, confidence=0.95))
+    for exit in (1, 2):
+        run_leg(walk)
+        walk.heard(said(exit, UNSURE), walk.next_leg.ahead)
+
+    assert (walk.decision.reason, walk.macs) == ("budget", 220)
+
+
+def test_shows_what_is_next():
+    """A walk tells the graph to run, what is left of its leg, and whether its exit is due."""
+    walk = Walk(planned(make_manifest(3)))
+    assert [node.part for node in walk.rest] == ["body", "body", "body", "head"]
+    assert walk.node is walk.rest[0]
+
+    walk.finished(walk.node, 1.0)
+    assert [node.stage for node in walk.rest] == [2, 3, 3]
+    assert not walk.at_boundary
+
+    run_leg(walk)
+    assert walk.at_boundary
+    assert walk.rest == ()
+
+
+def test_a_graph_counts_when_it_starts_and_its_time_when_it_ends():
+    """Multiply-adds of a graph in flight count; its milliseconds and its depth only once it has finished."""
+    walk = Walk(planned(make_manifest(3), confidence=0.5))
+    walk.started(walk.node)
+    assert (walk.macs, walk.compute_ms, walk.depth) == (100, 0.0, 0)
+
+    walk.finished(walk.node, 2.5)
+    walk.started(walk.node)
+    assert (walk.macs, walk.compute_ms, walk.depth) == (110, 2.5, 0)
+
+    walk.finished(walk.node, 0.5)
+    assert (walk.macs, walk.compute_ms, walk.depth) == (110, 3.0, 1)
+
+
+def test_depth_is_the_deepest_head_that_finished_asked_or_not():
+    """A head that runs because another graph reads it counts as depth."""
+    walk = Walk(planned(make_manifest(3, reads_heads={3: [2]})))
+    depths = []
+    while not walk.at_boundary:
+        walk.finished(walk.node, 1.0)
+        depths.append(walk.depth)
+
+    assert depths == [0, 0, 2, 2, 3]
+
+
+def test_depth_does_not_fall_back():
+    """A shallow head that runs late, for a deeper graph that reads it, leaves the depth where it was."""
+    walk = Walk(planned(make_manifest(4, reads_heads={4: [2]}), confidence=[None, None, 0.9, None]))
+    run_leg(walk)
+    walk.heard(said(3, UNSURE), Ahead(0))
+    assert walk.node.stage == 2
+
+    walk.finished(walk.node, 1.0)
+    assert walk.depth == 3
+
+
+@pytest.mark.parametrize("reason", ["deadline", "overload", "cancelled"])
+def test_can_be_stopped_from_outside(reason):
+    """A timer or a shutdown stops a walk with its reason; the answer is the best so far."""
+    walk = Walk(planned(make_manifest(3), stream=True))
+    assert not walk.has_said
+    run_leg(walk)
+    walk.heard(said(1, SURE), Ahead(0))
+    walk.started(walk.node)
+    walk.stop(limit(reason))
+
+    assert walk.has_said
+    assert (walk.decision.reason, walk.answer().outcome.exit, walk.macs) == (reason, 1, 210)
+
+
+def test_knows_its_place():
+    """The place is the leg under way and the next step in it."""
+    walk = Walk(planned(make_manifest(3), stream=True))
+    assert walk.place == (0, 0)
+    walk.finished(walk.node, 1.0)
+    assert walk.place == (0, 1)
+    run_leg(walk)
+    walk.heard(said(1, UNSURE), Ahead(0))
+    assert walk.place == (1, 0)
+
+
+def test_answers_with_an_exit_on_the_way():
+    """A prediction on the way is that exit's outcome at the level that the policy reads, whatever will answer at last."""
+    manifest = make_manifest(2, levels={"species": 3, "genus": 2}, answer="most_confident")
+    walk = Walk(planned(manifest, stream=True, level="genus", confidence=0.99))
+    outcome = said(1, UNSURE, [0.9, 0.1])
+
+    assert (walk.answer_with(outcome).outcome, walk.answer_with(outcome).level) == (outcome, 1)

@@ -1,0 +1,31 @@
+import numpy as np
+import pytest
+
+from anytime.model_store import Store
+from anytime.policy import load_trace
+from anytime.training.record import record
+from tests.bundles import BUNDLES
+from tests.doubles import run_stages
+
+
+@pytest.mark.parametrize("module", BUNDLES, ids=lambda module: module.NAME)
+def test_a_trace_holds_what_every_head_says(stress_store, module, tmp_path):
+    """On all six stress bundles, as the slow and obvious loop has it; NaN where an exit lacks the head; and it is stored."""
+    bundle = Store(stress_store).open(module.NAME)
+    inputs = module.inputs(4)
+    trace = record(bundle, inputs)
+    for exit, said in enumerate(run_stages(bundle, inputs)):
+        for name, recorded in trace.outputs.items():
+            wanted = said.get(name, np.full((4, 1), np.nan))
+            np.testing.assert_array_equal(recorded[:, exit].reshape(4, -1), wanted.astype(np.float32))
+    assert trace.ms.shape == (4, len(bundle.flow.nodes))
+    assert (trace.ms > 0).all()
+    assert (trace.label == -1).all()
+    trace.save(tmp_path / "trace.npz")
+    assert load_trace(tmp_path / "trace.npz", bundle.manifest).rows == 4
+
+
+def test_labels_are_kept(stress_store):
+    """As int64, for whoever measures."""
+    bundle = Store(stress_store).open(BUNDLES[0].NAME)
+    assert record(bundle, BUNDLES[0].inputs(2), np.array([1, 0], np.uint8)).label.tolist() == [1, 0]
