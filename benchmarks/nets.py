@@ -100,7 +100,9 @@ class Net:
         if layout == "whole":
             files["whole.onnx"] = self.whole()
             writes = {f"logits{self.stages}": "logits"}
-            stages = [{"head": {"file": "whole.onnx", "reads": {"image": "image"}, "writes": writes}}]
+            stages: list[dict[str, object]] = [
+                {"head": {"file": "whole.onnx", "reads": {"image": "image"}, "writes": writes}}
+            ]
         else:
             stages = [self._stage(number, layout, files) for number in range(1, self.stages + 1)]
         draft = {

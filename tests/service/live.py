@@ -75,11 +75,13 @@ class Wire:
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
+        self._file = sock.makefile("rb")
 
     def __enter__(self) -> Wire:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._file.close()
         self.sock.close()
 
     def send(self, data: bytes) -> None:
@@ -89,27 +91,31 @@ class Wire:
         """A whole request."""
         self.send(head(method, path, **{"content_length": str(len(body)), **headers}) + body)
 
-    def answer(self, method: str = "POST") -> Answer:
-        """The next reply, read whole."""
-        response = http.client.HTTPResponse(self.sock, method=method)
-        response.begin()
-        body = response.read()
-        return Answer(response.status, {k.lower(): v for k, v in response.getheaders()}, body)
+    def answer(self) -> Answer:
+        """The next reply, read whole and not a byte further."""
+        version, status, _ = self._file.readline().split(b" ", 2)
+        assert version == b"HTTP/1.1"
+        headers = {name.lower(): value for name, value in http.client.parse_headers(self._file).items()}
+        if headers.get("transfer-encoding") != "chunked":
+            return Answer(int(status), headers, self._file.read(int(headers["content-length"])))
+        return Answer(int(status), headers, b"".join(iter(self._chunk, b"")))
 
     def read_until(self, mark: bytes) -> bytes:
-        """What comes, up to and with ``mark``."""
+        """What comes, line by line, up to and with the line that ends with ``mark``."""
         data = b""
-        while mark not in data:
-            piece = self.sock.recv(1 << 16)
-            assert piece, f"the connection ended before {mark!r}: {data!r}"
-            data += piece
+        while not data.endswith(mark):
+            line = self._file.readline()
+            assert line, f"the connection ended before {mark!r}: {data!r}"
+            data += line
         return data
 
     def rest(self) -> bytes:
         """What comes until the server closes."""
-        data = b""
-        while piece := self.sock.recv(1 << 16):
-            data += piece
+        return self._file.read()
+
+    def _chunk(self) -> bytes:
+        data = self._file.read(int(self._file.readline(), 16))
+        assert self._file.readline() == b"\r\n"
         return data
 
 

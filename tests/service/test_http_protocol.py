@@ -83,13 +83,13 @@ def test_a_body_that_nobody_reads_ends_too(impatient: Live) -> None:
     """A page needs no body; one that is sent all the same must come to an end."""
     with impatient.connect() as wire:
         wire.send(head("GET", "/healthz", transfer_encoding="chunked") + chunk(b"x"))
-        assert wire.answer("GET").status == 200
+        assert wire.answer().status == 200
         wire.send(chunk(b"y") + b"0\r\n\r\n")
         wire.ask("GET", "/healthz")
-        assert wire.answer("GET").status == 200
+        assert wire.answer().status == 200
     with impatient.connect() as wire:
         wire.send(head("GET", "/healthz", transfer_encoding="chunked") + chunk(b"x"))
-        assert wire.answer("GET").status == 200
+        assert wire.answer().status == 200
         assert wire.rest() == b""
 
 
@@ -117,7 +117,7 @@ def test_a_connection_without_a_request_is_closed_in_silence(impatient: Live) ->
         assert wire.rest() == b""
     with impatient.connect() as wire:
         wire.ask("GET", "/healthz")
-        assert wire.answer("GET").status == 200
+        assert wire.answer().status == 200
         wire.send(b"\r\n")
         assert b" 200 " not in wire.rest()
 
@@ -156,7 +156,7 @@ def test_a_head_just_within_the_bound(impatient: Live) -> None:
     """64 KiB are not too much."""
     with impatient.connect() as wire:
         wire.send(head("GET", "/healthz", content_length="0", x="y" * (HEAD_BYTES - 100)))
-        assert wire.answer("GET").status == 200
+        assert wire.answer().status == 200
 
 
 def test_a_trailer_without_end_is_refused(impatient: Live) -> None:
@@ -185,7 +185,7 @@ def test_what_is_no_http(data: bytes, impatient: Live) -> None:
     """400 in the one shape, and the connection's end."""
     with impatient.connect() as wire:
         wire.send(data)
-        answer = wire.answer("GET")
+        answer = wire.answer()
         assert_refused(answer, 400, "malformed_request")
         assert answer.headers["connection"] == "close"
         assert wire.rest() == b""
@@ -203,7 +203,7 @@ def test_refusals_below_the_application_carry_the_id(impatient: Live) -> None:
     """The client's own request id comes back even where no request was made of its bytes."""
     with impatient.connect() as wire:
         wire.send(b"GET / HTTP/1.1\r\nX-Request-ID: mine\r\n" + b"y" * (2 * HEAD_BYTES))
-        assert assert_refused(wire.answer("GET"), 431, "head_too_large")["request_id"] == "mine"
+        assert assert_refused(wire.answer(), 431, "head_too_large")["request_id"] == "mine"
 
 
 def test_pipelined_requests_are_answered_in_order(impatient: Live) -> None:
@@ -214,7 +214,7 @@ def test_pipelined_requests_are_answered_in_order(impatient: Live) -> None:
         wire.send(b"".join(head("POST", PREDICT, content_length=str(len(body))) + body for body in bodies))
         assert [len(json.loads(wire.answer().body)["rows"]) for _ in rows] == [1, 2, 3, 4, 5]
         wire.ask("GET", "/healthz")
-        assert wire.answer("GET").status == 200
+        assert wire.answer().status == 200
 
 
 def test_an_error_does_not_end_a_connection(impatient: Live) -> None:

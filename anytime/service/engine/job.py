@@ -25,7 +25,8 @@ class Job:
     """
 
     __slots__ = (
-        "_leg", "_piece", "ended", "first_at", "is_unwatched", "key", "legs", "piece", "row", "served", "slots", "ticket", "times", "waiting", "walk",
+        "_leg", "_piece", "ended", "first_at", "is_unwatched", "key", "legs", "piece", "row", "served", "slots", "ticket",
+        "times", "waiting", "walk",
     )  # fmt: skip
 
     def __init__(self, ticket: Ticket, row: int, slots: dict[int, np.ndarray]) -> None:

@@ -51,7 +51,7 @@ def from_json(value: Any, entry: Input) -> np.ndarray:
     level = [value]
     for _ in entry.shape:
         sizes.append(_common_length(level, sizes, entry))
-        level = list(chain.from_iterable(level))
+        level = level[0] if len(level) == 1 else list(chain.from_iterable(level))
     return _to_array(level, entry).reshape(sizes)
 
 

@@ -14,6 +14,7 @@ from anytime.model_store import Bundle
 from anytime.policy import Policy, parse_policy
 from anytime.service.engine.admission import Bounds
 from anytime.service.engine.engine import Engine
+from anytime.service.engine.job import Job
 from anytime.service.engine.messages import Event, RowAnswer, RowFailure, Work
 from anytime.service.engine.served import Served
 from anytime.service.engine.ticket import Ticket
@@ -126,3 +127,20 @@ async def answers_of(engine: Engine, ticket: Ticket) -> list[RowAnswer]:
 def told(answer: RowAnswer) -> tuple[int, int, str | None]:
     """(exit, label's index, reason)"""
     return answer.answer.outcome.exit, answer.answer.outcome.index, answer.reason
+
+
+def jobs_of(served: Served, inputs: Inputs, **policy: Any) -> list[Job]:
+    """The rows of a request as the engine holds them, without an engine."""
+    program = served.program(parse_policy(policy))
+    rows, dims = len(next(iter(inputs.values()))), dims_of(served, inputs)
+    work = Work(program.plan, inputs, rows, 0.0)
+    with contextlib.closing(asyncio.new_event_loop()) as loop:
+        ticket = Ticket(served, program, work, 0, loop)
+    slots = served.flow.slots
+    return [
+        Job(ticket, row, {
+            slot: inputs[slots[slot].name][row : row + 1] if slots[slot].source == "input" else served.start(slot, dims)
+            for slot in program.starts
+        })
+        for row in range(rows)
+    ]  # fmt: skip
