@@ -1,4 +1,4 @@
-"""One caller over one keep-alive connection, in a process of its own: as little between the clock and the socket as Python allows.
+"""One caller over one keep-alive connection, in a process of its own: little between the clock and the socket.
 
     python -m benchmarks.client URL CONTENT_TYPE BODY_FILE REQUESTS [UNTIL]
 

@@ -36,9 +36,10 @@ build_on_remote_base() {
 }
 
 can_pull() {
-    local engine=$1
-    # The registry answers or it does not; a minute is plenty for the first byte, and a pull that goes on is a yes.
-    timeout 60 "$engine" pull "docker.io/library/$REMOTE_BASE" >/dev/null 2>&1
+    # It answers or it does not; where packets are dropped silently, five minutes end the wait (macOS has no `timeout`).
+    local engine=$1 limit=()
+    has timeout && limit=(timeout 300)
+    ${limit[@]+"${limit[@]}"} "$engine" pull "docker.io/library/$REMOTE_BASE" >/dev/null 2>&1
 }
 
 mirror() {

@@ -140,12 +140,17 @@ class SkippingLoop(asyncio.SelectorEventLoop):
 class Hold:
     """A graph made slow: its runs stop at their start until they are released."""
 
-    def __init__(self) -> None:
+    def __init__(self, after: int = 0) -> None:
+        """``after``: how many runs pass before the first that stops."""
         self._reached = threading.Event()
         self._released = threading.Event()
+        self._passing = after
 
     def pause(self) -> None:
         """Called by the run."""
+        if self._passing:
+            self._passing -= 1
+            return
         self._reached.set()
         assert self._released.wait(60.0), "a test holds a graph and forgot to release it"
 
@@ -173,9 +178,9 @@ class ScriptedRunner(Runner):
         """(file, rows) of every run, in the order in which they began."""
         self._holds: dict[str, Hold] = {}
 
-    def hold(self, file: str) -> Hold:
-        """From now on a run of ``file`` stops at its start."""
-        self._holds[file] = hold = Hold()
+    def hold(self, file: str, after: int = 0) -> Hold:
+        """From now on, ``after`` runs later, a run of ``file`` stops at its start."""
+        self._holds[file] = hold = Hold(after)
         return hold
 
     def prepare(self, file: str, fetches: Sequence[str]) -> Call:

@@ -97,7 +97,7 @@ class Catalogue:
         named = self._seen.aliases[model].get(reference)
         if named in versions:
             return named
-        if reference.isdecimal() and len(reference) < 17 and int(reference) in versions:
+        if reference in map(str, versions):
             return int(reference)
         known = [*map(str, versions), *self._seen.aliases[model]]
         raise VersionNotFound(f"model {model} has no version {reference[:64]!r}; it has {', '.join(known[-20:])}")

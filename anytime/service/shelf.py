@@ -93,11 +93,11 @@ class Shelf:
             self.faults.pop(version, None)
 
     async def close(self) -> None:
-        """Ends the loads under way."""
+        """Ends the loads under way; the one on the thread is waited for, and the loop goes on meanwhile."""
         for task in list(self._loading.values()):
             task.cancel()
         await asyncio.gather(*self._loading.values(), return_exceptions=True)
-        self._thread.shutdown(wait=True, cancel_futures=True)
+        await asyncio.to_thread(self._thread.shutdown, wait=True, cancel_futures=True)
 
     async def _load(self, version: Version) -> Served:
         async with self._turn:

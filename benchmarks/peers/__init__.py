@@ -1,1 +1,1 @@
-"""The same network behind other servers, each as its own documents would have it, in a virtual environment of the benchmark's own."""
+"""The same network behind other servers, each as its own documents would have it; installed apart from the project."""

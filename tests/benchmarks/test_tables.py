@@ -94,6 +94,13 @@ def test_every_result_is_well_formed():
     assert [result.name for result in results if not (result.command and result.machine and result.rows)] == []
 
 
+def test_every_result_is_shown():
+    """What was measured is told, be it good or bad: each result has its mark in a document."""
+    pages = "".join(page.read_text() for page in tables.documents())
+    names = [path.stem for path in tables.RESULTS.glob("*.json")]
+    assert [name for name in names if f"<!-- benchmarks: {name} -->" not in pages] == []
+
+
 @pytest.mark.parametrize("page", tables.documents(), ids=lambda page: str(page.relative_to(ROOT)))
 def test_documents_are_up_to_date(page):
     """No table of figures in a document differs from the results: `python -m benchmarks.tables --write`."""

@@ -13,8 +13,13 @@ from anytime.service.engine.program import Piece, Step
 from anytime.service.engine.served import Served
 from anytime.service.engine.ticket import NEVER, Ticket
 
-Key = tuple[int, float, int, int]
-"""What the scheduler orders by: minus priority, deadline, order of admission, row. The smallest runs first."""
+Key = tuple[int, int, float, int, int]
+"""What the scheduler orders by: minus priority, band, deadline, order of admission, row. The smallest runs first."""
+MUST, MAY, OPEN = 0, 1, 2
+"""The bands: a deadline and no answer yet; a deadline and an answer, which its timer will give; no deadline.
+
+Everybody's first exit comes before anybody's second, among those with deadlines: what is an answer is not lost by waiting.
+"""
 
 
 class Job:
@@ -37,7 +42,7 @@ class Job:
         self.walk = Walk(ticket.program.plan)
         self.slots = slots
         """Slot index -> (1, ...): the tensors that a later graph of this row can still read."""
-        self.key: Key = (-ticket.program.plan.policy.priority, ticket.due_at, ticket.number, row)
+        self.key: Key = self._key(OPEN if ticket.due_at == NEVER else MUST)
         self.ended = False
         self.waiting: list[Any] | None = None
         """The scheduler's entry while the job waits."""
@@ -66,6 +71,8 @@ class Job:
         """The consulted exit spoke: stop, or stand before the next leg."""
         if self.first_at is None:
             self.first_at = time.perf_counter()
+            if self.ticket.due_at != NEVER and not self.walk.plan.policy.exact:
+                self.key = self._key(MAY)
         decision = self.walk.heard(outcome, ahead)
         if not decision.stops:
             self._leg += 1
@@ -82,6 +89,10 @@ class Job:
         """Drop the state: the one place where a row's tensors go."""
         self.ended = True
         self.slots = {}
+
+    def _key(self, band: int) -> Key:
+        ticket = self.ticket
+        return (-ticket.program.plan.policy.priority, band, ticket.due_at, ticket.number, self.row)
 
     def prediction(self, outcome: Outcome) -> RowAnswer:
         """What an exit just said, on the way."""

@@ -30,7 +30,8 @@ class Runner:
             try:
                 session = ort.InferenceSession(str(bundle.path(file)), options, providers=["CPUExecutionProvider"])
             except Exception as error:  # ORT raises a dozen unrelated types here
-                raise GraphUnreadable(f"ONNX Runtime cannot load {file}: {_first_line(error)}") from error
+                fault = _first_line(error).replace(str(bundle.path(file)), file)
+                raise GraphUnreadable(f"ONNX Runtime cannot load {file}: {fault}") from error
             self._sessions[file] = session
 
     def batches(self, file: str) -> bool:

@@ -1,7 +1,8 @@
 """Who runs next: pure choice, no clock, no threads, no I/O.
 
-Higher priority first, then the earliest deadline, then first come. Rows that wait for the same piece in the same shapes
-share a run, as many as the profile says pays, but never more than their share of the workers that are idle.
+Higher priority first, then rows with a deadline and no answer yet, then those with both, then those without a deadline;
+in each of these the earliest deadline, then first come. Rows that wait for the same piece in the same shapes share a run,
+as many as the profile says pays, but never more than their share of the workers that are idle.
 """
 
 from __future__ import annotations

@@ -157,13 +157,32 @@ def test_rows_with_and_without_an_exit(spelled_bundle):
     async def main():
         served = serve(spelled_bundle, row_ms=100.0)
         async with engine_of(workers=1) as engine:
-            hold = runner_of(served).hold("body2.onnx")
+            hold = runner_of(served).hold("body1.onnx", after=1)
             ticket = submit(engine, served, rows(HARD, EASY, HARD), deadline_ms=LONG_MS)
             await hold.reached()
             skip_to_deadlines()
             ends = await ends_of(engine, ticket)
             assert codes(ends) == ["deadline", "deadline_before_first_exit", "deadline_before_first_exit"]
             hold.release()
+
+    run(main())
+
+
+def test_everybodys_first_exit_comes_before_anybodys_second(spelled_bundle):
+    """Among rows with deadlines, one without an answer runs before one that has an answer and an earlier deadline."""
+
+    async def main():
+        served = serve(spelled_bundle, row_ms=100.0)
+        async with engine_of(workers=1) as engine:
+            hold = runner_of(served).hold("body1.onnx")
+            early = submit(engine, served, rows(HARD), deadline_ms=LONG_MS)
+            await hold.reached()
+            late = submit(engine, served, rows(HARD), deadline_ms=2 * LONG_MS)
+            hold.release()
+            await ends_of(engine, early)
+            await ends_of(engine, late)
+            bodies = [file for file, _ in runner_of(served).ran if file.startswith("body") and file != "body3.onnx"]
+            assert bodies[-4:] == ["body1.onnx", "body1.onnx", "body2.onnx", "body2.onnx"]
 
     run(main())
 

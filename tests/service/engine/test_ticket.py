@@ -1,0 +1,129 @@
+"""A ticket: events from any thread to whoever waits on the loop, none lost, none early."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+
+from anytime.policy import parse_policy
+from anytime.service.engine.messages import RowFailure, Work
+from anytime.service.engine.ticket import NEVER, Ticket
+from anytime.service.errors import ModelFailed
+from tests.bundles.spelled import row, rows, sure
+from tests.service.engine.engines import run, serve
+
+ROW = row(sure(0), sure(0), sure(0))
+
+
+@pytest.fixture(scope="module")
+def served(spelled_bundle):
+    return serve(spelled_bundle)
+
+
+def ticket_of(served, count: int = 2, *, streams: bool, **policy) -> Ticket:
+    program = served.program(parse_policy(policy))
+    work = Work(program.plan, rows(*[ROW] * count), count, 100.0, streams)
+    return Ticket(served, program, work, 0, asyncio.get_running_loop())
+
+
+def event(number: int) -> RowFailure:
+    return RowFailure(number, ModelFailed("scripted"))
+
+
+def test_a_stream_is_told_as_it_comes(served):
+    """Each event wakes whoever waits; after the last row's end there is nothing more, as often as one asks."""
+
+    async def main():
+        ticket = ticket_of(served, streams=True)
+        waits = asyncio.create_task(ticket.events())
+        await asyncio.sleep(0)
+        ticket.post(event(0))
+        assert [e.row for e in await waits] == [0]
+        ticket.end_row(event(0))
+        ticket.end_row(event(1))
+        assert [e.row for e in await ticket.events()] == [0, 1]
+        assert await ticket.events() == []
+        assert await ticket.events() == []
+
+    run(main())
+
+
+def test_who_does_not_stream_is_told_at_the_end(served):
+    """A row that ended says nothing until the last one has."""
+
+    async def main():
+        ticket = ticket_of(served, streams=False)
+        waits = asyncio.create_task(ticket.events())
+        await asyncio.sleep(0)
+        ticket.end_row(event(1))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert not waits.done()
+        ticket.end_row(event(0))
+        assert [e.row for e in await waits] == [1, 0]
+
+    run(main())
+
+
+def test_a_wait_that_is_broken_off_loses_nothing(served):
+    """A heartbeat's time-out cancels the wait; what comes afterwards is told by the next."""
+
+    async def main():
+        ticket = ticket_of(served, streams=True)
+        waits = asyncio.create_task(ticket.events())
+        await asyncio.sleep(0)
+        waits.cancel()
+        await asyncio.gather(waits, return_exceptions=True)
+        ticket.post(event(0))
+        assert [e.row for e in await ticket.events()] == [0]
+
+    run(main())
+
+
+def test_every_event_of_another_thread_arrives(served):
+    """A thread that posts as fast as it can is heard completely and in order, and the end comes after all of it."""
+
+    async def main():
+        count = 20_000
+        ticket = ticket_of(served, 1, streams=True)
+
+        def post():
+            for number in range(count):
+                ticket.post(event(number))
+            ticket.end_row(event(count))
+
+        thread = threading.Thread(target=post)
+        thread.start()
+        heard = []
+        while events := await ticket.events():
+            heard += [e.row for e in events]
+        await asyncio.to_thread(thread.join)
+        assert heard == list(range(count + 1))
+
+    run(main())
+
+
+def test_times(served):
+    """A deadline counts from the request's head; without one it is never due; what has not started has not waited."""
+
+    async def main():
+        assert ticket_of(served, streams=False, deadline_ms=250.0).deadline_at == 100.25
+        ticket = ticket_of(served, streams=False)
+        assert (ticket.deadline_at, ticket.due_at, ticket.queue_ms) == (NEVER, NEVER, 0.0)
+        ticket.admitted_at, ticket.started_at = 5.0, 5.5
+        assert ticket.queue_ms == 500.0
+
+    run(main())
+
+
+def test_ids_cannot_be_guessed(served):
+    """Two tickets share nothing; an id has 96 random bits."""
+
+    async def main():
+        ids = {ticket_of(served, streams=False).id for _ in range(1000)}
+        assert len(ids) == 1000
+        assert {len(id) for id in ids} == {16}
+
+    run(main())
