@@ -26,7 +26,7 @@ from benchmarks.nets import NETS, image
 from benchmarks.peers.servers import PEERS, running
 from benchmarks.serving import served
 
-ROUNDS, REQUESTS, STREAMS = 3, 500, 100
+ROUNDS, REQUESTS, STREAMS = 5, 1500, 300
 BARE = PEERS[0].name
 NET = NETS["10 ms"]
 JSON, RAW = "application/json", "application/octet-stream"

@@ -66,6 +66,23 @@ def two_stages(folder: Path) -> Bundle:
     return write_bundle(folder, draft, files)
 
 
+def large(folder: Path) -> Bundle:
+    """Some 110 MB of weights: a linear exit, then 784-4096-4096-2048-10."""
+    body = {"file": "body.onnx", "reads": {"image": "image"}, "writes": {"h3": "h3"}}
+    draft = _draft("mlp-large", [_head("linear.onnx"), {"body": body, **_head("head.onnx", "h3")}])
+    draft["state"] = [{"name": "h3", "dtype": "float32", "shape": ["batch", 2048]}]
+    files = {
+        "linear.onnx": _model(Layer("image", "logits", (PIXELS, LABELS))),
+        "body.onnx": _model(
+            Layer("image", "h1", (PIXELS, 4096), relu=True),
+            Layer("h1", "h2", (4096, 4096), relu=True),
+            Layer("h2", "h3", (4096, 2048), relu=True),
+        ),
+        "head.onnx": _model(Layer("h3", "logits", (2048, LABELS))),
+    }
+    return write_bundle(folder, draft, files)
+
+
 def _head(file: str, reads: str = "image") -> dict[str, Any]:
     return {"head": {"file": file, "reads": {reads: reads}, "writes": {"logits": "logits"}}}
 

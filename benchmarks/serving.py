@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -25,6 +26,13 @@ def start(store: Path, *flags: str) -> subprocess.Popen[str]:
     """The process, not yet ready."""
     command = [sys.executable, "-m", "anytime.cli.main", "serve", "--store", str(store), "--port", "0", *flags]
     return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+
+
+def free_port() -> int:
+    """A port of loopback that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port: int = taken.getsockname()[1]
+    return port
 
 
 def wait_until_ready(process: subprocess.Popen[str]) -> str:

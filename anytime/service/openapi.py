@@ -77,20 +77,26 @@ def _paths(models: list[str]) -> Json:
 
 
 def _operations() -> Json:
-    """What machines ask; no key is wanted."""
+    """What machines ask. Probes need no key; Prometheus does, where keys are configured."""
     ready = {"200": _json("At least one model serves.", "Ready"), "503": _json("None does, or not yet.", "Ready")}
     text = {"200": {"description": "The text format.", "content": {"text/plain": {"schema": {"type": "string"}}}}}
+    text |= responses(401)
     return {
-        "/healthz": _get([], "live", "Whether the process lives.", "operations", {"200": _json("It does.", "Live")}),
-        "/readyz": _get([], "ready", "Whether a model serves, and which bundles were refused.", "operations", ready),
+        "/healthz": _probe("live", "Whether the process lives.", {"200": _json("It does.", "Live")}),
+        "/readyz": _probe("ready", "Whether a model serves, and which bundles were refused.", ready),
         "/metrics": _get([], "metrics", "Metrics for Prometheus.", "operations", text),
     }
 
 
 def _get(parameters: list[Json], operation: str, summary: str, tag: str, answers: Json) -> Json:
-    security: Json = {"security": [{}]} if tag == "operations" else {}
-    described = {"operationId": operation, "summary": summary, "tags": [tag], "responses": answers, **security}
+    described = {"operationId": operation, "summary": summary, "tags": [tag], "responses": answers}
     return {"parameters": parameters, "get": described}
+
+
+def _probe(operation: str, summary: str, answers: Json) -> Json:
+    described: Json = _get([], operation, summary, "operations", answers)
+    described["get"]["security"] = [{}]
+    return described
 
 
 def _post(parameters: list[Json], operation: str, summary: str) -> Json:

@@ -6,11 +6,15 @@ import time
 from collections.abc import Iterator, Mapping
 
 import numpy as np
-import onnxruntime as ort
 
 from anytime.model_store import Bundle, Flow, Node
+from anytime.model_store.telemetry import silence_runtime
 from anytime.model_store.tensors import ROW_AXIS
 from anytime.policy import Trace
+
+silence_runtime()
+
+import onnxruntime as ort  # noqa: E402  # silent only from here on
 
 
 def record(bundle: Bundle, inputs: Mapping[str, np.ndarray], label: np.ndarray | None = None) -> Trace:

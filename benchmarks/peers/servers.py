@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ import httpx
 
 from benchmarks.peers.environment import is_installed, program
 from benchmarks.peers.network import MODEL
+from benchmarks.serving import free_port
 
 ROOT = Path(__file__).parents[2]
 START_S = 60.0
@@ -55,7 +55,7 @@ def running(peer: Peer, model: Path, body: bytes) -> Iterator[str | None]:
     if not is_installed(peer.packages):
         yield None
         return
-    port = _free_port()
+    port = free_port()
     url = f"http://127.0.0.1:{port}/predict"
     first, *rest = (argument.format(port=port) for argument in peer.command)
     surroundings = {
@@ -71,12 +71,6 @@ def running(peer: Peer, model: Path, body: bytes) -> Iterator[str | None]:
             yield url
         finally:
             _end(process)
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port: int = taken.getsockname()[1]
-    return port
 
 
 def _wait_until_answered(peer: Peer, process: subprocess.Popen[bytes], url: str, body: bytes) -> None:

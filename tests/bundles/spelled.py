@@ -79,7 +79,9 @@ def _head(width: int, k: int, batch: int | str):
 
 def _nothing(sketch: Sketch, x: str, columns: int, width: int, trip: float) -> str:
     """Zeros, (batch, columns), whatever ``x`` holds; an index out of bounds where a row's last column is ``trip``."""
-    product = sketch.op("MatMul", sketch.cast(sketch.op("IsNaN", x), "float32"), np.zeros((columns, columns), np.float32))
+    product = sketch.op(
+        "MatMul", sketch.cast(sketch.op("IsNaN", x), "float32"), np.zeros((columns, columns), np.float32)
+    )
     asked = sketch.op("Gather", "x", np.array([width - 1]), axis=1)
     index = sketch.cast(sketch.op("Equal", asked, np.float32([trip])), "int64")
     return sketch.op("Add", product, sketch.op("Gather", np.zeros(1, np.float32), index, axis=0))

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from anytime.model_store import Store
-from tests.bundles import quantised, sequence
+from tests.bundles import quantised, sequence, ztw
 from tests.service import spinner
 from tests.service.live import Live, live
 
@@ -31,10 +31,10 @@ def stress_url(stress_store: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture(scope="session")
 def mixed_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A spinner, pictures with levels and defaults, two inputs with an open axis, and a bundle with a wrong hash."""
+    """A spinner, pictures with levels and defaults, two inputs with an open axis, floats, and a bundle with a wrong hash."""
     folder = tmp_path_factory.mktemp("mixed")
     store = Store(folder / "store")
-    for module in (spinner, quantised, sequence):
+    for module in (spinner, quantised, sequence, ztw):
         store.publish(module.build(folder / module.NAME).folder)
     break_bundle(store.publish(spinner.build(folder / "broken", name="broken").folder).folder)
     return folder / "store"

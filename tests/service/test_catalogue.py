@@ -163,7 +163,7 @@ def test_nothing_served_is_not_ready(tmp_path):
 
     async def main():
         store, loads = store_at(tmp_path), Loads()
-        async with catalogue_of(store, loads, poll_s=0.001) as catalogue:
+        async with catalogue_of(store, loads) as catalogue:
             assert not catalogue.ready
             publish(store)
             break_version(store, "spelled", 1)
@@ -171,8 +171,8 @@ def test_nothing_served_is_not_ready(tmp_path):
             await catalogue.first_look()
             assert not catalogue.ready
             publish(store)
-            while not catalogue.ready:
-                await asyncio.sleep(0)
+            await catalogue.look()
+            assert catalogue.ready
             assert await version_of(catalogue) == 2
 
     asyncio.run(main())
@@ -205,7 +205,7 @@ def test_an_unloaded_model_comes_back_on_demand(tmp_path):
 
     async def main():
         store, loads = store_at(tmp_path), Loads()
-        bundle = [publish(store, name) for name in ("a", "b")][0]
+        bundle, *_ = (publish(store, name) for name in ("a", "b"))
         async with catalogue_of(store, loads, room_for(1.5, bundle)) as catalogue:
             for name in "abab":
                 assert await version_of(catalogue, None, name) == 1

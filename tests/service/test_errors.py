@@ -188,7 +188,7 @@ def test_a_broken_bundle_is_listed_while_others_serve(web: Live) -> None:
     reply = web.get("/readyz")
     assert reply.status_code == 200
     body = reply.json()
-    assert body["models"] == {"quantised": 1, "sequence": 1, "spinner": 1}
+    assert body["models"] == {"quantised": 1, "sequence": 1, "spinner": 1, "ztw": 1}
     (refused,) = body["refused"]
     assert (refused["model"], refused["version"], refused["code"]) == ("broken", 1, "wrong_hash")
     assert str(web.service.shelf) not in refused["message"]
@@ -270,7 +270,10 @@ def test_a_deadline_that_passes_after_admission(mixed_store) -> None:
         assert reply.status_code == 200
         first, second = reply.json()["rows"]
         assert first["exit"] >= 1
-        assert second == {"row": 1, "error": {"code": "deadline_before_first_exit", "message": second["error"]["message"]}}
+        assert second == {
+            "row": 1,
+            "error": {"code": "deadline_before_first_exit", "message": second["error"]["message"]},
+        }
 
 
 ELSEWHERE = {

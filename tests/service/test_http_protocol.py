@@ -162,7 +162,9 @@ def test_a_head_just_within_the_bound(impatient: Live) -> None:
 def test_a_trailer_without_end_is_refused(impatient: Live) -> None:
     """What comes after the last chunk is bounded as well."""
     with impatient.connect() as wire:
-        wire.send(head("POST", PREDICT, transfer_encoding="chunked") + chunk(BODY) + b"0\r\nx: " + b"y" * (9 * HEAD_BYTES))
+        wire.send(
+            head("POST", PREDICT, transfer_encoding="chunked") + chunk(BODY) + b"0\r\nx: " + b"y" * (9 * HEAD_BYTES)
+        )
         assert b"HTTP/1.1 200" not in wire.rest()
 
 

@@ -55,7 +55,7 @@ def test_memory_is_bounded_and_the_least_recently_used_goes(tmp_path):
 
     async def main():
         store, loads = store_at(tmp_path), Loads()
-        bundle = [publish(store, name) for name in ("a", "b", "c")][0]
+        bundle, *_ = (publish(store, name) for name in ("a", "b", "c"))
         async with shelf_of(store, loads, room_for(2.5, bundle)) as shelf:
             for name in ("a", "b"):
                 await shelf.load((name, 1))
@@ -75,7 +75,7 @@ def test_an_unloaded_bundle_is_really_gone(tmp_path):
 
     async def main():
         store, loads = store_at(tmp_path), Loads()
-        bundle = [publish(store, name) for name in ("a", "b")][0]
+        bundle, *_ = (publish(store, name) for name in ("a", "b"))
         async with shelf_of(store, loads, room_for(1.5, bundle)) as shelf:
             gone = weakref.ref((await shelf.load(("a", 1))).runner)
             await shelf.load(("b", 1))
@@ -90,7 +90,7 @@ def test_two_loads_do_not_share_the_same_room(tmp_path):
 
     async def main():
         store, loads = store_at(tmp_path), Loads()
-        bundle = [publish(store, name) for name in ("a", "b", "c")][0]
+        bundle, *_ = (publish(store, name) for name in ("a", "b", "c"))
         async with shelf_of(store, loads, room_for(1.5, bundle)) as shelf:
             await asyncio.gather(*(shelf.load((name, 1)) for name in "abc"))
             assert loads.most_at_once == 1
@@ -104,7 +104,7 @@ def test_a_busy_bundle_is_not_unloaded(tmp_path):
 
     async def main():
         store, loads = store_at(tmp_path), Loads()
-        bundle = [publish(store, name) for name in ("a", "b")][0]
+        bundle, *_ = (publish(store, name) for name in ("a", "b"))
         big = publish(store, "big", exits=40)
         bound = room_for(1, big) + room_for(0.5, bundle)
         async with shelf_of(store, loads, max(bound, room_for(2.5, bundle))) as shelf:
@@ -157,7 +157,9 @@ def test_a_broken_bundle_is_a_fault(tmp_path):
     asyncio.run(main())
 
 
-@pytest.mark.parametrize(("error", "lasting"), [(ZeroDivisionError("0"), True), (OSError("disk"), False), (MemoryError(), False)])
+@pytest.mark.parametrize(
+    ("error", "lasting"), [(ZeroDivisionError("0"), True), (OSError("disk"), False), (MemoryError(), False)]
+)
 def test_whatever_a_load_raises_is_a_fault(tmp_path, error, lasting):
     """Even what nobody thought of is this bundle's fault; what was the machine's may be tried again, and heals."""
 

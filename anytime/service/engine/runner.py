@@ -6,12 +6,16 @@ import time
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import onnxruntime as ort
 
 from anytime.model_store.bundle import Bundle
 from anytime.model_store.errors import GraphMismatch, GraphUnreadable
+from anytime.model_store.telemetry import silence_runtime
 from anytime.service.engine.program import Call
 from anytime.service.errors import ModelFailed
+
+silence_runtime()
+
+import onnxruntime as ort  # noqa: E402  # silent only from here on
 
 ort.set_default_logger_severity(3)  # warnings about graphs are not the operator's to act on; errors are raised anyway
 

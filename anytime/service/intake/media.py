@@ -29,8 +29,14 @@ class Media:
         return self.name in IMAGES
 
 
+_PLAIN = {JSON: Media(JSON), RAW: Media(RAW)}
+"""What most requests declare, spelled as most spell it: no need to parse that."""
+
+
 def media_of(content_type: str | None, data: bytes) -> Media:
     """The media type that was declared; where none was, the one that the first bytes show, else raw bytes."""
+    if content_type in _PLAIN:
+        return _PLAIN[content_type]
     if not content_type:
         return Media(sniff(data) or RAW)
     name, params = parse_options_header(content_type)

@@ -328,3 +328,22 @@ def test_two_versions_never_share_a_run(spelled_bundle, tmp_path):
         assert [count for file, count in runner_of(new).ran if file == "body1.onnx"] == [2]
 
     run(main())
+
+
+def test_a_row_that_runs_on_gives_way(spelled_bundle):
+    """A row that nobody watches runs on without a choice while nobody waits; once somebody does, at its next boundary."""
+
+    async def main():
+        served = serve(spelled_bundle)
+        runner = runner_of(served)
+        async with engine_of(workers=1) as engine:
+            hold = runner.hold("body2.onnx")
+            runs_on = submit(engine, served, rows(HARD), confidence=0.9)
+            await hold.reached()
+            urgent = submit(engine, served, rows(EASY), confidence=0.9, priority=1)
+            hold.release()
+            assert [told(a) for a in await answers_of(engine, urgent)] == [(1, 0, "confidence")]
+            assert [told(a) for a in await answers_of(engine, runs_on)] == [(3, 2, "full_depth")]
+        assert " ".join(f"{file[0]}{file[4]}" for file, _ in runner.ran) == "b1 h1 b2 h2 b1 h1 b3 h3"
+
+    run(main())

@@ -197,7 +197,10 @@ def test_a_stopped_row_keeps_its_answer_after_its_deadline(spelled_bundle):
             ticket = submit(engine, served, rows(HARD, EASY), confidence=0.9, deadline_ms=LONG_MS)
             await hold.reached()
             skip_to_deadlines()
-            assert [told(answer) for answer in await answers_of(engine, ticket)] == [(1, 0, "deadline"), (1, 0, "confidence")]
+            assert [told(answer) for answer in await answers_of(engine, ticket)] == [
+                (1, 0, "deadline"),
+                (1, 0, "confidence"),
+            ]
             hold.release()
 
     run(main())

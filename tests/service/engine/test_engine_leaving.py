@@ -41,7 +41,9 @@ def test_leaving_during_a_run(spelled_bundle, file, count):
             assert_empty(engine)
             assert served.in_flight == 0
             hold.release()
-            assert [told(a)[0] for a in await answers_of(engine, submit(engine, served, rows(EASY), confidence=0.9))] == [1]
+            assert [
+                told(a)[0] for a in await answers_of(engine, submit(engine, served, rows(EASY), confidence=0.9))
+            ] == [1]
         assert [name for name, _ in runner_of(served).ran[:-2]] == [*before(file), file]
         assert f'anytime_rows_total{{end="cancelled",model="spelled"}} {count}.0' in metrics.exposition().decode()
 

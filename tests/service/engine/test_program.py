@@ -138,7 +138,9 @@ def test_programs_share_their_pieces(spelled_bundle):
     served = serve(spelled_bundle)
     one, other = (served.program(parse_policy({"confidence": value})) for value in (0.5, 0.9))
     assert one is not other
-    assert all(a is b for mine, theirs in zip(one.legs, other.legs, strict=True) for a, b in zip(mine, theirs, strict=True))
+    assert all(
+        a is b for mine, theirs in zip(one.legs, other.legs, strict=True) for a, b in zip(mine, theirs, strict=True)
+    )
 
 
 def test_pieces_that_differ_are_not_shared(spelled_bundle):

@@ -1,4 +1,4 @@
-"""Live equals replay, exactly, on every policy without a clock: random policies on random bundles, rows alone and in batches."""
+"""Live equals replay, exactly, on every policy without a clock: random policies, random bundles, alone and in batches."""
 
 from __future__ import annotations
 
@@ -35,7 +35,9 @@ rules = {
 }  # fmt: skip
 policies = st.one_of(
     st.fixed_dictionaries({}, optional=rules | limits),
-    st.fixed_dictionaries({"confidence": thresholds}, optional={"min_exit": limits["min_exit"], "patience": st.just(1)}),
+    st.fixed_dictionaries(
+        {"confidence": thresholds}, optional={"min_exit": limits["min_exit"], "patience": st.just(1)}
+    ),
     st.fixed_dictionaries({}, optional=limits),
     st.just({"exact": True}),
 )
@@ -107,7 +109,7 @@ def assert_nothing_ran_twice(served: Served, answer: RowAnswer) -> None:
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(seed=st.sampled_from(SEEDS), fields=policies, picture=st.integers(0, 2**31), streams=st.booleans())
 def test_live_equals_replay(opened, seed, fields, picture, streams):
-    """Exit, depth, reason, cost, level, label and confidence are replay's, for rows alone, in a batch, and of two requests."""
+    """Exit, depth, reason, cost, level, label and confidence are replay's: rows alone, in a batch, of two requests."""
     served = opened(seed)
     policy = fitted(fields, served)
     inputs = drawn.inputs(ROWS, picture)
@@ -119,7 +121,9 @@ def test_live_equals_replay(opened, seed, fields, picture, streams):
             wanted = replayed(plan, served, await answers_of(engine, submit(engine, served, inputs, trace=True)))
             for row in range(ROWS):
                 runner.ran.clear()
-                answers = await answers_of(engine, submit_under(engine, served, one(inputs, row), policy, stream=streams))
+                answers = await answers_of(
+                    engine, submit_under(engine, served, one(inputs, row), policy, stream=streams)
+                )
                 assert [seen(answer) for answer in answers] == [wanted[row]]
                 assert_nothing_ran_twice(served, answers[0])
             runner.ran.clear()

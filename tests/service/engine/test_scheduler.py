@@ -200,8 +200,9 @@ class AgainstBruteForce(RuleBasedStateMachine):
         wanted: list[Job] = []
         if self.waiting:
             first = min(self.waiting, key=lambda job: job.key)
-            mates = sorted((job for job in self.waiting if job.piece is first.piece and job.ticket.shape == first.ticket.shape),
-                           key=lambda job: job.key)  # fmt: skip
+            group = (first.piece, first.ticket.shape)
+            mates = [job for job in self.waiting if (job.piece, job.ticket.shape) == group]
+            mates.sort(key=lambda job: job.key)
             share = math.ceil(len(mates) / (idle + 1))
             wanted = mates[: min(first.piece.batch_limit, share)]
         assert self.scheduler.take(idle) == wanted

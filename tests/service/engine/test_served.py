@@ -91,10 +91,15 @@ def test_the_slowest_graph_of_a_piece_decides(spelled_bundle):
 def test_without_a_budget_nothing_is_profiled(spelled_bundle):
     """A warm-up of no time still tries every graph, and batches nothing."""
     served = Served(
-        spelled_bundle, Policy(), warmup_s=0.0, make_runner=lambda bundle, threads: ScriptedRunner(bundle, threads, ms={})
+        spelled_bundle,
+        Policy(),
+        warmup_s=0.0,
+        make_runner=lambda bundle, threads: ScriptedRunner(bundle, threads, ms={}),
     )
     assert set(served.batch_limits) == {1}
-    assert {file for file, _ in runner_of(served).ran} == {f"{part}{k}.onnx" for part in ("body", "head") for k in (1, 2, 3)}
+    assert {file for file, _ in runner_of(served).ran} == {
+        f"{part}{k}.onnx" for part in ("body", "head") for k in (1, 2, 3)
+    }
 
 
 def test_one_file_is_profiled_once(stress):
@@ -187,7 +192,9 @@ def test_evidence_of_times(spelled_bundle):
     assert served.evident_ms(nodes[:2], now + 60.0) == 0.0
 
 
-@pytest.mark.parametrize(("output", "error"), [("labels", GraphMismatch), ("rows", GraphMismatch), ("index", ModelFailed)])
+@pytest.mark.parametrize(
+    ("output", "error"), [("labels", GraphMismatch), ("rows", GraphMismatch), ("index", ModelFailed)]
+)
 def test_the_warm_up_finds_what_no_declaration_tells(tmp_path, output, error):
     """A head that writes too few labels, too many rows, or fails, is found before the bundle is served."""
     bundle = broken(tmp_path / output, output)

@@ -42,6 +42,11 @@ def test_metrics(web: Live) -> None:
     assert reply.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
     families = {family.name: family for family in text_string_to_metric_families(reply.text)}
     assert families.keys() >= NAMES
-    assert {sample.labels["model"] for sample in families["anytime_rows"].samples} <= {"spinner", "quantised", "sequence"}
+    assert {sample.labels["model"] for sample in families["anytime_rows"].samples} <= {
+        "spinner",
+        "quantised",
+        "sequence",
+        "ztw",
+    }
     depths = [sample for sample in families["anytime_exit_depth"].samples if sample.labels.get("le") == "4.0"]
     assert depths[0].labels["version"] == "1"

@@ -14,7 +14,7 @@ def test_the_list(web: Live) -> None:
     body = web.get("/v1/models").json()
     assert schema.ModelList.model_validate(body)
     entries = {entry["name"]: entry for entry in body["models"]}
-    assert list(entries) == ["broken", "quantised", "sequence", "spinner"]
+    assert list(entries) == ["broken", "quantised", "sequence", "spinner", "ztw"]
     assert entries["broken"]["refused"] == {"1": "wrong_hash"}
     assert entries["broken"]["loaded"] == []
     spinner = {"name": "spinner", "version": 1, "versions": [1], "aliases": {"latest": 1}, "loaded": [1], "refused": {}}
