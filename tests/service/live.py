@@ -87,6 +87,11 @@ class Wire:
     def send(self, data: bytes) -> None:
         self.sock.sendall(data)
 
+    def send_for_ever(self, data: bytes) -> None:
+        """Until the server will have no more."""
+        while True:
+            self.sock.sendall(data)
+
     def ask(self, method: str, path: str, body: bytes = b"", **headers: str) -> None:
         """A whole request."""
         self.send(head(method, path, **{"content_length": str(len(body)), **headers}) + body)
@@ -167,7 +172,7 @@ def events(text: str) -> list[tuple[str, dict[str, Any]]]:
     return [(block["event"], json.loads(block["data"])) for block in blocks]
 
 
-def until(holds: Callable[[], object]) -> None:
+def expect(holds: Callable[[], object]) -> None:
     """Waits until something holds, and fails where it never does."""
     end = time.monotonic() + PATIENCE_S
     while not holds():

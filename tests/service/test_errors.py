@@ -17,7 +17,7 @@ from anytime.service.openapi_errors import codes
 from tests.bundles import quantised, sequence
 from tests.bundles.arithmetic import integers
 from tests.service import spinner
-from tests.service.live import Live, assert_refused, live, until
+from tests.service.live import Live, assert_refused, expect, live
 
 ROW = spinner.row()
 PIXELS = quantised.inputs(1)["pixels"]
@@ -208,7 +208,7 @@ def busy(service: Live, rows: int = 1, turns: int = 4 * spinner.LONG, **policy: 
     body = json.dumps({"inputs": [spinner.row(turns)] * rows, "policy": policy}).encode()
     before = service.metric("anytime_queue_seconds_count")
     wire.ask("POST", PREDICT, body)
-    until(lambda: service.metric("anytime_queue_seconds_count") > before)
+    expect(lambda: service.metric("anytime_queue_seconds_count") > before)
     return wire
 
 
@@ -220,7 +220,7 @@ def test_a_full_queue_refuses(tight: Live) -> None:
         assert "retry-after" in reply.headers
         assert "3" in error["message"]
         assert tight.metric("anytime_shed_total", model="spinner", code="queue_full") == 2
-    until(lambda: tight.service.engine.rows == 0)
+    expect(lambda: tight.service.engine.rows == 0)
 
 
 def test_a_batch_that_never_fits_is_no_overload(mixed_store) -> None:
@@ -254,7 +254,8 @@ def test_deadlines_that_cannot_be_met(mixed_store) -> None:
             assert_refused(reply, 504, code)
         assert service.graphs == graphs
         with busy(service, 10, spinner.LONG, priority=1):
-            reply = service.post("spinner", {**slow, "policy": {"deadline_ms": 1000.0}})
+            usual_ms = service.get("/v1/models/spinner").json()["exits"][0]["ms"]
+            reply = service.post("spinner", {**slow, "policy": {"deadline_ms": 3 * usual_ms}})
             assert_refused(reply, 429, "deadline_unreachable")
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from anytime.service.http_protocol import HEAD_BYTES
 from tests.service import spinner
-from tests.service.live import Live, assert_refused, head, live, until
+from tests.service.live import Live, assert_refused, expect, head, live
 
 PREDICT = "/v1/models/spinner/predict"
 BODY = json.dumps({"inputs": [spinner.row()]}).encode()
@@ -75,8 +75,7 @@ def test_a_refused_body_that_never_ends_is_left(impatient: Live) -> None:
         answer = wire.answer()
         assert_refused(answer, 404, "not_found")
         with pytest.raises(ConnectionError):
-            while True:
-                wire.send(chunk(b"x" * 1000) * 100)
+            wire.send_for_ever(chunk(b"x" * 1000) * 100)
 
 
 def test_a_body_that_nobody_reads_ends_too(impatient: Live) -> None:
@@ -236,7 +235,7 @@ def test_who_leaves_with_requests_pipelined_is_noticed(mixed_store: Path) -> Non
         with service.connect() as wire:
             for _ in range(3):
                 wire.ask("POST", PREDICT, body)
-                until(lambda: service.metric("anytime_queue_seconds_count") == 1)
-        until(lambda: service.metric("anytime_rows_total", end="cancelled") == 1)
+                expect(lambda: service.metric("anytime_queue_seconds_count") == 1)
+        expect(lambda: service.metric("anytime_rows_total", end="cancelled") == 1)
         assert service.post("spinner", {"inputs": [spinner.row()]}).status_code == 200
         assert service.metric("anytime_rows_admitted_total") == 2

@@ -15,7 +15,7 @@ import pytest
 
 from tests.served import serve
 from tests.service import spinner
-from tests.service.live import PATIENCE_S, Live, assert_refused, events, live, until
+from tests.service.live import PATIENCE_S, Live, assert_refused, events, expect, live
 
 PREDICT = "/v1/models/spinner/predict"
 ROW = spinner.row()
@@ -29,75 +29,81 @@ def ask(service: Live, rows: list[list[float]], **more: Any) -> Any:
     wire = service.connect()
     started = service.metric("anytime_queue_seconds_count")
     wire.ask("POST", PREDICT, json.dumps({"inputs": rows, **more}).encode())
-    until(lambda: service.metric("anytime_queue_seconds_count") > started)
+    expect(lambda: service.metric("anytime_queue_seconds_count") > started)
     return wire
 
 
 def test_open_streams_end_with_an_event(mixed_store: Path) -> None:
-    """At shutdown rows with an exit get ``final``, reason ``cancelled``, others ``error`` ``shutting_down``, then ``done``."""
-    with live(mixed_store, workers=2) as service:
-        with ask(service, [AFTER_EXIT_1], stream=True) as first, ask(service, [BEFORE_EXIT_1], stream=True) as second:
-            first.read_until(b"id: 1\n")
-            service.stop()
-            rest = first.rest()
-            assert rest.count(b"event: ") == 3
-            assert rest.index(b"event: prediction") < rest.index(b"event: final") < rest.index(b"event: done")
-            assert b'"stop_reason":"cancelled"' in rest
-            said = events(second.answer().body.decode())
-            assert [name for name, _ in said] == ["error", "done"]
-            assert said[0][1]["error"]["code"] == "shutting_down"
-            assert second.rest() == b""
+    """Rows with an exit get ``final``, reason ``cancelled``, others ``error`` ``shutting_down``; then comes ``done``."""
+    with (
+        live(mixed_store, workers=2) as service,
+        ask(service, [AFTER_EXIT_1], stream=True) as first,
+        ask(service, [BEFORE_EXIT_1], stream=True) as second,
+    ):
+        first.read_until(b"id: 1\n")
+        service.stop()
+        rest = first.rest()
+        assert rest.count(b"event: ") == 3
+        assert rest.index(b"event: prediction") < rest.index(b"event: final") < rest.index(b"event: done")
+        assert b'"stop_reason":"cancelled"' in rest
+        said = events(second.answer().body.decode())
+        assert [name for name, _ in said] == ["error", "done"]
+        assert said[0][1]["error"]["code"] == "shutting_down"
+        assert second.rest() == b""
 
 
 def test_open_requests_end_with_an_answer(mixed_store: Path) -> None:
     """Without a stream it is the best so far, or 503; of several rows the one without an exit carries the error."""
-    with live(mixed_store, workers=4) as service:
-        with (
-            ask(service, [AFTER_EXIT_1], policy=HEARD) as first,
-            ask(service, [BEFORE_EXIT_1]) as second,
-            ask(service, [BEFORE_EXIT_1, AFTER_EXIT_1], policy=HEARD) as third,
-        ):
-            until(lambda: service.graphs >= 4)
-            service.stop()
-            (row,) = json.loads(first.answer().body)["rows"]
-            assert (row["exit"], row["stop_reason"]) == (1, "cancelled")
-            answer = second.answer()
-            assert_refused(answer, 503, "shutting_down")
-            assert answer.headers["connection"] == "close"
-            failed, row = json.loads(third.answer().body)["rows"]
-            assert (failed["row"], failed["error"]["code"]) == (0, "shutting_down")
-            assert row["stop_reason"] == "cancelled"
+    with (
+        live(mixed_store, workers=4) as service,
+        ask(service, [AFTER_EXIT_1], policy=HEARD) as first,
+        ask(service, [BEFORE_EXIT_1]) as second,
+        ask(service, [BEFORE_EXIT_1, AFTER_EXIT_1], policy=HEARD) as third,
+    ):
+        expect(lambda: service.graphs >= 4)
+        service.stop()
+        (row,) = json.loads(first.answer().body)["rows"]
+        assert (row["exit"], row["stop_reason"]) == (1, "cancelled")
+        answer = second.answer()
+        assert_refused(answer, 503, "shutting_down")
+        assert answer.headers["connection"] == "close"
+        failed, row = json.loads(third.answer().body)["rows"]
+        assert (failed["row"], failed["error"]["code"]) == (0, "shutting_down")
+        assert row["stop_reason"] == "cancelled"
 
 
 def test_while_draining(mixed_store: Path) -> None:
     """Not ready, nothing new, and what is under way is finished before the process ends."""
-    with live(mixed_store, drain_s=PATIENCE_S) as service:
-        with ask(service, [spinner.row(spinner.LONG)] * 3) as short:
-            service.stop()
-            until(lambda: service.service.is_stopping)
-            reply = service.get("/readyz")
-            assert (reply.status_code, reply.json()["ready"], reply.json()["stopping"]) == (503, False, True)
-            assert service.get("/healthz").status_code == 200
-            assert_refused(service.post("spinner", {"inputs": [ROW]}), 503, "shutting_down")
-            assert_refused(service.post("spinner", {"inputs": [ROW], "stream": True}), 503, "shutting_down")
-            answer = short.answer()
-            assert answer.status == 200
-            assert [row["stop_reason"] for row in json.loads(answer.body)["rows"]] == ["full_depth"] * 3
+    with live(mixed_store, drain_s=PATIENCE_S) as service, ask(service, [spinner.row(spinner.LONG)] * 3) as short:
+        service.stop()
+        expect(lambda: service.service.is_stopping)
+        reply = service.get("/readyz")
+        assert (reply.status_code, reply.json()["ready"], reply.json()["stopping"]) == (503, False, True)
+        assert service.get("/healthz").status_code == 200
+        assert_refused(service.post("spinner", {"inputs": [ROW]}), 503, "shutting_down")
+        assert_refused(service.post("spinner", {"inputs": [ROW], "stream": True}), 503, "shutting_down")
+        answer = short.answer()
+        assert answer.status == 200
+        assert [row["stop_reason"] for row in json.loads(answer.body)["rows"]] == ["full_depth"] * 3
     assert not service.thread.is_alive()
 
 
 def test_slow_senders_do_not_hold_up_the_end(mixed_store: Path) -> None:
     """Connections without a whole request do not keep the process: an idle one, half a head, half a body."""
-    with live(mixed_store) as service:
-        with service.connect() as idle, service.connect() as slow_head, service.connect() as slow_body:
-            idle.ask("GET", "/healthz")
-            assert idle.answer().status == 200
-            slow_head.send(b"POST /v1")
-            slow_body.send(b"POST %b HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{" % PREDICT.encode())
-            assert service.get("/healthz").status_code == 200
-            service.stop()
-            assert (idle.rest(), slow_head.rest()) == (b"", b"")
-            assert_refused(slow_body.answer(), 503, "shutting_down")
+    with (
+        live(mixed_store) as service,
+        service.connect() as idle,
+        service.connect() as slow_head,
+        service.connect() as slow_body,
+    ):
+        idle.ask("GET", "/healthz")
+        assert idle.answer().status == 200
+        slow_head.send(b"POST /v1")
+        slow_body.send(b"POST %b HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{" % PREDICT.encode())
+        assert service.get("/healthz").status_code == 200
+        service.stop()
+        assert (idle.rest(), slow_head.rest()) == (b"", b"")
+        assert_refused(slow_body.answer(), 503, "shutting_down")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])

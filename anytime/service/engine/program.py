@@ -19,6 +19,8 @@ from anytime.policy import Plan
 
 Call = Callable[[Mapping[str, np.ndarray]], tuple[list[np.ndarray], float]]
 """Feeds by ONNX input -> the outputs, each (rows, ...), and the seconds that they took."""
+_PIECES = 4096
+"""Pieces remembered per bundle."""
 _PEAKS = 256
 """Sets of axis sizes whose peak a program remembers."""
 
@@ -117,5 +119,7 @@ class Compiler:
         key = tuple((step.node.index, step.keeps, step.says, step.drops) for step in steps)
         piece = self._pieces.get(key)
         if piece is None:
+            if len(self._pieces) >= _PIECES:  # odd masks of thresholds: pieces made anew only share fewer runs
+                self._pieces.clear()
             piece = self._pieces[key] = Piece(steps, self._batch_limit(step.node for step in steps))
         return piece

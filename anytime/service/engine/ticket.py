@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import math
 import secrets
 from collections import deque
@@ -27,7 +28,8 @@ class Ticket:
         self.id = secrets.token_urlsafe(12)
         self.served = served
         self.program = program
-        self.work = work
+        self.work = dataclasses.replace(work, tensors={})
+        """Without its tensors: those are the jobs' to drop, once no later graph reads them."""
         self.number = number
         deadline_ms = program.plan.policy.deadline_ms
         self.deadline_at = NEVER if deadline_ms is None else work.arrived + deadline_ms / 1e3

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -37,7 +36,6 @@ from anytime.service.intake.media import JSON, RAW, media_of
 from anytime.service.intake.request import Bounds, Prediction, read_prediction
 from anytime.service.logs import current_request
 from anytime.service.reply import done_json, dumps, event_json, reply_json
-from anytime.service.routes.departure import Departure
 from anytime.service.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -74,14 +72,14 @@ class Predict:
             if at_hand:
                 raise
             raise Loading(f"{model} had to be loaded, and the deadline did not allow the wait: retry") from error
-        departure = Departure(receive, partial(self._engine.cancel, ticket))
+        gone = asyncio.create_task(self._cancel_when_gone(receive, ticket))
         try:
             if streams:
                 await self._stream(ticket, prediction.top, send)
             else:
                 await self._reply(ticket, prediction.top, send)
         finally:
-            departure.end()
+            gone.cancel()
             self._engine.finish(ticket)
 
     async def _load(self, model: str, reference: str | None, asked: _Asked, arrived: float) -> Served:
@@ -101,6 +99,12 @@ class Predict:
             raise invalid_policy(error) from error
         work = Work(program.plan, prediction.tensors, prediction.rows, arrived, streams, prediction.trace)
         return self._engine.submit(served, program, work, prediction.dims)
+
+    async def _cancel_when_gone(self, receive: Receive, ticket: Ticket) -> None:
+        """After the body there is nothing to receive but the connection's end."""
+        while (await receive())["type"] != "http.disconnect":
+            continue
+        self._engine.cancel(ticket)
 
     async def _reply(self, ticket: Ticket, top: int, send: Send) -> None:
         ended = sorted(await ticket.events(), key=_row)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import threading
+import sys
 
 import pytest
 
@@ -82,25 +82,34 @@ def test_a_wait_that_is_broken_off_loses_nothing(served):
     run(main())
 
 
+@pytest.fixture
+def restless_threads():
+    """Threads take turns as often as they can."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("restless_threads")
 def test_every_event_of_another_thread_arrives(served):
     """A thread that posts as fast as it can is heard completely and in order, and the end comes after all of it."""
 
     async def main():
-        count = 20_000
-        ticket = ticket_of(served, 1, streams=True)
+        for _ in range(300):
+            ticket = ticket_of(served, 100, streams=True)
 
-        def post():
-            for number in range(count):
-                ticket.post(event(number))
-            ticket.end_row(event(count))
+            def post(ticket=ticket):
+                for number in range(100):
+                    ticket.post(event(number))
+                    ticket.end_row(event(number))
 
-        thread = threading.Thread(target=post)
-        thread.start()
-        heard = []
-        while events := await ticket.events():
-            heard += [e.row for e in events]
-        await asyncio.to_thread(thread.join)
-        assert heard == list(range(count + 1))
+            posting = asyncio.create_task(asyncio.to_thread(post))
+            heard = []
+            while events := await ticket.events():
+                heard += [e.row for e in events]
+            await posting
+            assert heard == [number for number in range(100) for _ in range(2)]
 
     run(main())
 
@@ -125,5 +134,15 @@ def test_ids_cannot_be_guessed(served):
         ids = {ticket_of(served, streams=False).id for _ in range(1000)}
         assert len(ids) == 1000
         assert {len(id) for id in ids} == {16}
+
+    run(main())
+
+
+def test_a_ticket_holds_no_tensors(served):
+    """What a request sent is the jobs' to drop: the ticket, which lives until the reply, does not keep it."""
+
+    async def main():
+        ticket = ticket_of(served, streams=False)
+        assert (ticket.work.tensors, ticket.work.rows) == ({}, 2)
 
     run(main())

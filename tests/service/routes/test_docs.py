@@ -48,7 +48,7 @@ def test_the_page_in_a_browser(web: Live, tmp_path: Path) -> None:
     page = subprocess.run(command, capture_output=True, text=True, timeout=100, check=True).stdout
     for operation in ("predict", "predictVersion", "listModels", "showModel", "live", "ready", "metrics"):
         assert f"-{operation}" in page, operation
-    assert "/v1/models/{model}" in page.replace("<wbr>", "").replace("​", "")
+    assert "/v1/models/{model}" in page.replace("<wbr>", "").replace("\u200b", "")
     assert "Unable to render" not in page
     assert "Failed to load" not in page
     assert "validator.swagger.io" not in page

@@ -57,8 +57,8 @@ tensors = st.one_of(
 )
 kinds = st.sampled_from(
     [None, "application/json", "application/octet-stream", "image/png", "image/jpeg", "image/webp", "text/plain", "; =",
-     "multipart/form-data", "multipart/form-data; boundary=b", "application/octet-stream; shape=1,1,8,8", "APPLICATION/JSON;",
-     "application/x-www-form-urlencoded"]
+     "multipart/form-data", "multipart/form-data; boundary=b", "application/octet-stream; shape=1,1,8,8",
+     "APPLICATION/JSON;", "application/x-www-form-urlencoded"]
 )  # fmt: skip
 content = st.one_of(
     st.binary(max_size=200),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from itertools import pairwise
 from pathlib import Path
 
 import httpx
@@ -11,7 +12,7 @@ from anytime.model_store import Store
 from anytime.service.shelf import OVERHEAD_BYTES
 from tests.service import spinner
 from tests.service.conftest import break_bundle
-from tests.service.live import PATIENCE_S, Live, assert_refused, live, until
+from tests.service.live import PATIENCE_S, Live, assert_refused, expect, live
 
 BODY = {"inputs": [spinner.row()]}
 ROOM_FOR_ONE = int(1.5 * OVERHEAD_BYTES)
@@ -56,19 +57,19 @@ def test_switches_without_a_failed_request(tmp_path: Path) -> None:
     with live(store.root, workers=2) as service:
         with Hammer(service) as one, Hammer(service) as other:
             both = (one, other)
-            until(lambda: all(hammer.gets(1) for hammer in both))
+            expect(lambda: all(hammer.gets(1) for hammer in both))
             publish(store, tmp_path)
-            until(lambda: all(hammer.gets(2) for hammer in both))
+            expect(lambda: all(hammer.gets(2) for hammer in both))
             store.set_alias(spinner.NAME, "stable", 1)
-            until(lambda: all(hammer.gets(1) for hammer in both))
+            expect(lambda: all(hammer.gets(1) for hammer in both))
             break_bundle(publish(store, tmp_path))
-            until(lambda: service.get("/readyz").json()["refused"])
+            expect(lambda: service.get("/readyz").json()["refused"])
             count = len(one.replies)
-            until(lambda: len(one.replies) > count + 10)
+            expect(lambda: len(one.replies) > count + 10)
         for hammer in both:
             assert {status for status, _ in hammer.replies} == {200}
             versions = [version for _, version in hammer.replies]
-            switches = [b for a, b in zip(versions, versions[1:], strict=False) if a != b]
+            switches = [b for a, b in pairwise(versions) if a != b]
             assert switches == [2, 1]
         readiness = service.get("/readyz")
         assert readiness.status_code == 200
@@ -88,7 +89,7 @@ def test_rows_under_way_keep_their_version(tmp_path: Path) -> None:
             lines = reply.iter_lines()
             assert next(lines) == "id: 1"
             publish(store, tmp_path)
-            until(lambda: service.post("spinner", BODY).json()["version"] == 2)
+            expect(lambda: service.post("spinner", BODY).json()["version"] == 2)
             assert '"version":1' in "\n".join(lines)
 
 
@@ -124,7 +125,7 @@ def test_a_load_that_the_deadline_does_not_allow(tmp_path: Path) -> None:
         for ask in hurried:
             assert service.post("first", BODY).status_code == 200
             assert_refused(service.post("second", **ask), 503, "loading")
-        until(lambda: service.get("/v1/models").json()["models"][1]["loaded"])
+        expect(lambda: service.get("/v1/models").json()["models"][1]["loaded"])
         patient = {**BODY, "policy": {"deadline_ms": 60_000.0}}
         assert service.post("second", patient).status_code == 200
         assert service.post("first", patient).status_code == 200

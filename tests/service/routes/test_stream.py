@@ -12,7 +12,7 @@ import pytest
 from httpx_sse import connect_sse
 
 from tests.service import spinner
-from tests.service.live import Live, Wire, assert_refused, events, live, until
+from tests.service.live import Live, Wire, assert_refused, events, expect, live
 
 PREDICT = "/v1/models/spinner/predict"
 ROW = spinner.row()
@@ -134,7 +134,7 @@ def leave(service: Live, body: dict[str, Any], first: bytes = b"") -> None:
     started = service.metric("anytime_queue_seconds_count")
     with service.connect() as wire:
         wire.ask("POST", PREDICT, json.dumps(body).encode())
-        until(lambda: service.metric("anytime_queue_seconds_count") > started)
+        expect(lambda: service.metric("anytime_queue_seconds_count") > started)
         if first:
             wire.read_until(first)
 
@@ -145,7 +145,7 @@ def test_a_client_that_leaves_stops_its_compute(streams: bool, mixed_store: Path
     with live(mixed_store) as service:
         rows = [spinner.row(0, spinner.LONG)] * 3
         leave(service, {"inputs": rows, "stream": streams}, b"event: prediction\n" if streams else b"")
-        until(lambda: service.metric("anytime_rows_total", end="cancelled") == 3)
+        expect(lambda: service.metric("anytime_rows_total", end="cancelled") == 3)
         graphs = service.graphs
         # The one worker takes this row only when it has done with the others.
         assert service.post("spinner", {"inputs": [ROW]}).status_code == 200
@@ -161,7 +161,7 @@ def test_a_client_that_leaves_between_events(mixed_store: Path) -> None:
         with service.connect() as wire:
             wire.ask("POST", PREDICT, json.dumps({"inputs": [spinner.row(0, spinner.LONG)], **STREAM}).encode())
             wire.read_until(b"id: 2\n")
-        until(lambda: service.metric("anytime_rows_total", end="cancelled") == 1)
+        expect(lambda: service.metric("anytime_rows_total", end="cancelled") == 1)
         assert service.post("spinner", {"inputs": [ROW]}).status_code == 200
         assert service.metric("anytime_graph_seconds_count", stage="4", part="head") == 1  # the second row's
 
@@ -170,9 +170,9 @@ def test_a_client_that_says_it_has_sent_all(mixed_store: Path) -> None:
     """A client that closes its sending side has left: this is how a hang-up looks, and no browser does it otherwise."""
     with live(mixed_store) as service, service.connect() as wire:
         wire.ask("POST", PREDICT, json.dumps({"inputs": [spinner.row(0, spinner.LONG)]}).encode())
-        until(lambda: service.metric("anytime_queue_seconds_count") == 1)
+        expect(lambda: service.metric("anytime_queue_seconds_count") == 1)
         wire.sock.shutdown(1)
-        until(lambda: service.metric("anytime_rows_total", end="cancelled") == 1)
+        expect(lambda: service.metric("anytime_rows_total", end="cancelled") == 1)
 
 
 def test_a_client_that_leaves_in_the_middle_of_its_body(mixed_store: Path) -> None:
@@ -194,6 +194,6 @@ def test_a_client_that_does_not_read(mixed_store: Path) -> None:
             wires[-1].ask("POST", PREDICT, body)
         for _ in range(5):
             assert service.post("spinner", {"inputs": [ROW]}).status_code == 200
-        until(lambda: service.service.engine.rows == 0)
+        expect(lambda: service.service.engine.rows == 0)
         for wire in wires:
             wire.__exit__()
