@@ -31,7 +31,7 @@ SURE = Policy(confidence=0.999999)
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         served = Served(Net("tiny", 3, 1, 1).bundle(Path(folder) / "tiny", "joined"), Policy())
-        rows = [[part, round(_microseconds(call), 2)] for part, call in _parts(served).items()]
+        rows: list[list[str | float]] = [[part, round(_microseconds(call), 2)] for part, call in _parts(served).items()]
     write_result(
         "boundary",
         ["part of a boundary", "us"],
@@ -43,7 +43,7 @@ def main() -> None:
 
 def _parts(served: Served) -> dict[str, Callable[[], object]]:
     program = served.program(SURE)
-    ticket = Ticket(served, program, Work(program.plan, {"image": IMAGE}, 1, 0.0), 0, asyncio.new_event_loop())
+    ticket = Ticket(served, program, Work({"image": IMAGE}, 1, 0.0), 0, asyncio.new_event_loop())
     logits = {"logits": np.linspace(0.0, 1.0, LABELS, dtype=np.float32)}
     outcome = read_outcome(served.manifest, 1, logits)
     leg, step = program.plan.legs[1], program.legs[0][0].steps[0]

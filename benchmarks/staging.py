@@ -91,7 +91,7 @@ async def _start(engine: Engine) -> None:
 
 async def _ask(engine: Engine, served: Served, policy: Policy, x: np.ndarray) -> None:
     program = served.program(policy)
-    ticket = engine.submit(served, program, Work(program.plan, {"image": x}, 1, time.perf_counter()), {})
+    ticket = engine.submit(served, program, Work({"image": x}, 1, time.perf_counter()), {})
     await ticket.events()
     engine.finish(ticket)
 

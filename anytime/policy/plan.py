@@ -50,10 +50,6 @@ class Plan:
                 may_run = way
         return may_run
 
-    @property
-    def first_macs(self) -> int:
-        return self.legs[0].macs
-
 
 def make_plan(policy: Resolved, flow: Flow, *, stream: bool = False, trace: bool = False) -> Plan:
     """The plan of a row.

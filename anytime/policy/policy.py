@@ -6,6 +6,7 @@ How layers of it combine is told in ``layers``; what it means for a bundle in ``
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -100,17 +101,19 @@ def _named(text: str) -> str | None:
 def _value(text: str) -> Any:
     if "," in text:
         return [_value(part) for part in text.split(",")]
-    text = text.strip()
+    text = text.strip(" ")
     if text in _WORDS:
         return _WORDS[text]
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
+    number = _NUMBER.fullmatch(text)
+    if number is None:
+        return text
+    return int(text) if not number["fraction"] and len(text) < _INTEGER_CHARS else float(text)
 
 
+_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?P<fraction>(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)")
+"""As JSON spells it: Python would read ``1_000``, ``+1`` and other scripts' digits too."""
+_INTEGER_CHARS = 1000
+"""A longer one is out of every range, and Python reads no integer of more than 4,300."""
 _WORDS: dict[str, bool | None] = {"null": None, "true": True, "false": False}
 
 

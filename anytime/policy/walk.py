@@ -38,11 +38,6 @@ class Walk:
         return self.plan.legs[self._leg].nodes[self._step]
 
     @property
-    def place(self) -> tuple[int, int]:
-        """The leg under way and the next step in it, both from 0."""
-        return self._leg, self._step
-
-    @property
     def rest(self) -> tuple[Node, ...]:
         """The graphs still to run to reach the next consulted exit."""
         return self.plan.legs[self._leg].nodes[self._step :]

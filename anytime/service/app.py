@@ -6,11 +6,12 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Mount, Route, Router
 
-from anytime.model_store import Store
+from anytime.model_store import Bundle, Store
 from anytime.policy import merge, parse_policy
 from anytime.service.auth import key_ring
 from anytime.service.catalogue import Catalogue
@@ -36,14 +37,15 @@ class Service:
         self._settings = settings
         self.metrics = Metrics()
         self.engine = Engine(settings.workers, Bounds(settings.queue_rows, int(settings.state_bytes)), self.metrics)
-        default = merge([parse_policy(settings.default_policy)])
+        self._default = merge([parse_policy(settings.default_policy)])
         store = Store(settings.store)
         self.shelf = Shelf(
             store,
             int(settings.model_bytes),
-            lambda bundle: Served(bundle, default, settings.intra_op_threads, settings.warmup_s),
+            self._serve,
         )
         self.catalogue = Catalogue(store, self.shelf, settings.poll_s)
+        self._readers = ThreadPoolExecutor(settings.workers, "reader")
         self.is_stopping = False
         self._gauges()
         self.asgi: App = self._application()
@@ -57,6 +59,7 @@ class Service:
             yield
         finally:
             await self.catalogue.close()
+            await asyncio.to_thread(self._readers.shutdown, cancel_futures=True)
             await asyncio.to_thread(self.engine.close)
 
     async def drain(self, is_hurried: Callable[[], bool] = lambda: False) -> None:
@@ -72,6 +75,12 @@ class Service:
             await asyncio.sleep(0.01)
         self.engine.end_all()
 
+    def _serve(self, bundle: Bundle) -> Served:
+        """A verified bundle made ready; called off the event loop."""
+        served = Served(bundle, self._default, self._settings.intra_op_threads, self._settings.warmup_s)
+        self.metrics.known(served.name)
+        return served
+
     def _gauges(self) -> None:
         gauges = self.metrics.gauges
         gauges.add("anytime_inflight", "Rows admitted and not ended.", lambda: self.engine.rows)
@@ -84,7 +93,7 @@ class Service:
             async with self.running():
                 yield
 
-        predict = Predict(self.engine, self.catalogue, self._settings)
+        predict = Predict(self.engine, self.catalogue, self._settings, self._readers)
         models = Models(self.catalogue)
         health = Health(self.catalogue, self.metrics, lambda: self.is_stopping)
         docs = Docs(self.catalogue)

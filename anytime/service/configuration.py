@@ -17,8 +17,8 @@ from anytime.model_store.nearest import nearest
 from anytime.service.settings import ENVIRONMENT, Settings, default_text, flag, variable
 
 CONFIG = "ANYTIME_CONFIG"
-OTHERS = (CONFIG, "ANYTIME_DATA")
-"""Variables of that prefix that are no settings of the service."""
+OTHERS = (CONFIG, "ANYTIME_DATA", "ANYTIME_MODELS", "ANYTIME_SYSTEM_PROGRAMS", "ANYTIME_TEST_IMAGE")
+"""Variables of that prefix that are no settings of the service: of data sets, of the compose file, of the tests."""
 
 _SECRET = ("api_keys",)
 _SERVICE_LINKS = ("tcp://", "udp://")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 Headers = Iterable[tuple[bytes, bytes]]
@@ -13,3 +14,18 @@ def header(headers: Headers, name: bytes) -> str | None:
         if key == name:
             return value.decode("latin-1").strip()
     return None
+
+
+def accepts(headers: Headers, media: str) -> bool:
+    """Whether a field ``Accept`` names the media type (lower case) itself, and not with a weight of 0 (RFC 9110, 12.5.1)."""
+    return any(key == b"accept" and _names(value.decode("latin-1").lower(), media) for key, value in headers)
+
+
+def _names(accept: str, media: str) -> bool:
+    if media not in accept:
+        return False
+    entries = ([part.strip() for part in entry.split(";")] for entry in accept.split(","))
+    return any(name == media and not any(map(_NO.fullmatch, params)) for name, *params in entries)
+
+
+_NO = re.compile(r"q\s*=\s*0(\.0*)?")

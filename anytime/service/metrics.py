@@ -33,11 +33,13 @@ class Histograms:
 
     def observe(self, value: float, *labels: object) -> None:
         """Counts one value; the last entry of a series is the sum, the rest are its buckets."""
-        series = self._series.get(labels)
-        if series is None:
-            series = self._series[labels] = [0.0] * (len(self._buckets) + 2)
+        series = self._series.get(labels) or self.start(*labels)
         series[bisect_left(self._buckets, value)] += 1.0
         series[-1] += value
+
+    def start(self, *labels: object) -> list[float]:
+        """The series of these labels, from now on there."""
+        return self._series.setdefault(labels, [0.0] * (len(self._buckets) + 2))
 
     def collect(self) -> Metric:
         family = HistogramMetricFamily(self._name, self._help, labels=self._labels)
@@ -126,6 +128,13 @@ class Metrics(Collector):
     def exposition(self) -> bytes:
         """The text that ``/metrics`` answers with."""
         return generate_latest(self._registry)
+
+    def known(self, model: str) -> None:
+        """A model is served: its series begin at 0, so that ``rate()`` sees the first miss."""
+        for counters in (self._admitted, self._saved, self._missed):
+            counters.add(0.0, model)
+        for histograms in (self._request, self._first, self._queue, self._cost, self._late):
+            histograms.start(model)
 
     def admitted(self, model: str, rows: int) -> None:
         self._admitted.add(rows, model)

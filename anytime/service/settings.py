@@ -80,7 +80,7 @@ class Settings(BaseModel):
     body_timeout_s: Seconds = Field(10.0, description="Seconds that a request's body may take to arrive (408).")
     head_timeout_s: Seconds = Field(10.0, description="Seconds that a request's head may take to arrive.")
     image_pixels: Annotated[int, Field(ge=1, le=2**31)] = Field(
-        64_000_000, description="Pixels of one picture at most, found before it is decoded (422)."
+        40_000_000, description="Pixels of one picture at most, found before it is decoded (422)."
     )
     heartbeat_s: Seconds = Field(15.0, description="Seconds of silence in a stream after which a comment is sent.")
     drain_s: Annotated[float, Field(ge=0.0, le=3600.0)] = Field(

@@ -123,17 +123,6 @@ def test_can_be_stopped_from_outside(reason):
     assert (walk.decision.reason, walk.answer().outcome.exit, walk.macs) == (reason, 1, 210)
 
 
-def test_knows_its_place():
-    """The place is the leg under way and the next step in it."""
-    walk = Walk(planned(make_manifest(3), stream=True))
-    assert walk.place == (0, 0)
-    walk.finished(walk.node, 1.0)
-    assert walk.place == (0, 1)
-    run_leg(walk)
-    walk.heard(said(1, UNSURE), Ahead(0))
-    assert walk.place == (1, 0)
-
-
 def test_answers_with_an_exit_on_the_way():
     """A prediction on the way is that exit's outcome at the level that the policy reads, whatever will answer at last."""
     manifest = make_manifest(2, levels={"species": 3, "genus": 2}, answer="most_confident")

@@ -40,11 +40,7 @@ class Load:
 
 
 def must_have_ms(served: Served, plan: Plan, now: float) -> float:
-    """The typical compute before a row can be answered at all: its first exit, or all of it for ``exact``.
-
-    What was not measured lately counts nothing, so that a slow spell does not refuse requests for ever: one that is let in
-    measures anew.
-    """
+    """The typical compute before a row can be answered at all: its first exit, or all of it for ``exact``."""
     legs = plan.legs if plan.policy.exact else plan.legs[:1]
     return sum(served.evident_ms(leg.nodes, now) for leg in legs)
 

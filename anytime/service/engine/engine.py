@@ -21,7 +21,7 @@ from anytime.service.engine.job import Job
 from anytime.service.engine.messages import Event, RowFailure, Work
 from anytime.service.engine.program import Program
 from anytime.service.engine.run import Run, execute
-from anytime.service.engine.scheduler import Scheduler
+from anytime.service.engine.scheduler import MANY, Scheduler
 from anytime.service.engine.served import Served
 from anytime.service.engine.ticket import NEVER, Ticket
 from anytime.service.errors import (
@@ -35,6 +35,8 @@ from anytime.service.metrics import Metrics
 
 log = logging.getLogger(__name__)
 _now = time.perf_counter
+_CLOSE_S = 5.0
+"""How long ``close`` waits for graphs that still run; the threads are daemons."""
 
 
 class Engine:
@@ -108,19 +110,21 @@ class Engine:
         ticket.wake()
 
     def finish(self, ticket: Ticket) -> None:
-        """The reply's last byte was handed to the transport, or never will be: rows that have not ended are cancelled,
-        the guard and the metrics learn when it was.
+        """The reply is out, or never will be: rows that have not ended are cancelled.
+
+        The guard and the metrics learn from ``handed_at``, if the route could tell: a client that reads slowly says nothing
+        of this server's lateness.
         """
-        now = _now()
         if ticket.timer is not None:
             ticket.timer.cancel()
         if not ticket.done:
             self.cancel(ticket)
-        self._metrics.request(ticket.served.name, now - ticket.work.arrived)
-        if ticket.deadline_at != NEVER:
-            self._metrics.lateness(ticket.served.name, now - ticket.deadline_at, ticket.work.rows)
-            if now > ticket.due_at:
-                self._guard.learn(now - ticket.due_at)
+        self._metrics.request(ticket.served.name, _now() - ticket.work.arrived)
+        handed_at = ticket.handed_at
+        if ticket.deadline_at != NEVER and handed_at is not None:
+            self._metrics.lateness(ticket.served.name, handed_at - ticket.deadline_at, ticket.work.rows)
+            if handed_at > ticket.due_at:
+                self._guard.learn(handed_at - ticket.due_at)
 
     @property
     def rows(self) -> int:
@@ -147,14 +151,18 @@ class Engine:
                         )
 
     def close(self) -> None:
-        """Ends all rows and the worker threads, each after the graph it runs."""
+        """Ends all rows and the worker threads, each after the graph it runs; one that runs very long is not waited for."""
         self.refuse_new()
         self.end_all()
         with self._lock:
             self._stopped = True
             self._changed.notify_all()
+        until = _now() + _CLOSE_S
         for thread in self._threads:
-            thread.join()
+            thread.join(max(0.0, until - _now()))
+        stuck = [thread.name for thread in self._threads if thread.is_alive()]
+        if stuck:
+            log.warning("a graph still runs and is left behind", extra={"workers": stuck})
 
     def _refusal(self, ticket: Ticket, first: Job) -> ServiceError | None:
         if self._closing:
@@ -224,7 +232,7 @@ class Engine:
 
     def _choose(self) -> Run | None:
         """The next run; rows whose next exit no longer fits their deadline are answered instead."""
-        while jobs := self._scheduler.take(self._idle):
+        while jobs := self._scheduler.take(self._idle, _rows_in_time):
             now = _now()
             fitting = [job for job in jobs if not self._is_hopeless(job, now)]
             if fitting:
@@ -332,6 +340,14 @@ class Engine:
         ticket.end_row(event)
         if ticket.done:
             del self._open[ticket.number]
+
+
+def _rows_in_time(job: Job) -> int:
+    """The most rows that can share a job's next run before its timer fires, at what a row usually takes; at least itself."""
+    if job.ticket.due_at == NEVER:
+        return MANY
+    row_ms = job.served.typical_ms(tuple(step.node for step in job.piece.steps))
+    return max(1, int((job.ticket.due_at - _now()) * 1e3 / max(row_ms, 1e-6)))
 
 
 def _first_slots(served: Served, program: Program, work: Work, row: int, dims: Dims) -> dict[int, np.ndarray]:

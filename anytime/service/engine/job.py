@@ -15,11 +15,13 @@ from anytime.service.engine.ticket import NEVER, Ticket
 
 Key = tuple[int, int, float, int, int]
 """What the scheduler orders by: minus priority, band, deadline, order of admission, row. The smallest runs first."""
-MUST, MAY, OPEN = 0, 1, 2
-"""The bands: a deadline and no answer yet; a deadline and an answer, which its timer will give; no deadline.
+MUST, MAY = 0, 1
+"""The bands: a row that must still be answered; a row with a deadline and an answer, which its timer will give.
 
-Everybody's first exit comes before anybody's second, among those with deadlines: what is an answer is not lost by waiting.
+So everybody's first exit comes before anybody's second, among those with deadlines: an answer is not lost by waiting.
 """
+OPEN_S = 1.0
+"""A row without a deadline is ordered as if it were due this long after it came: behind the hasty, but never for ever."""
 
 
 class Job:
@@ -42,7 +44,7 @@ class Job:
         self.walk = Walk(ticket.program.plan)
         self.slots = slots
         """Slot index -> (1, ...): the tensors that a later graph of this row can still read."""
-        self.key: Key = self._key(OPEN if ticket.due_at == NEVER else MUST)
+        self.key: Key = self._key(MUST)
         self.ended = False
         self.waiting: list[Any] | None = None
         """The scheduler's entry while the job waits."""
@@ -92,7 +94,8 @@ class Job:
 
     def _key(self, band: int) -> Key:
         ticket = self.ticket
-        return (-ticket.program.plan.policy.priority, band, ticket.due_at, ticket.number, self.row)
+        due_at = ticket.work.arrived + OPEN_S if ticket.due_at == NEVER else ticket.due_at
+        return (-ticket.program.plan.policy.priority, band, due_at, ticket.number, self.row)
 
     def prediction(self, outcome: Outcome) -> RowAnswer:
         """What an exit just said, on the way."""

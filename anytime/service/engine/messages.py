@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from anytime.policy import Answer, Plan, Reason
+from anytime.policy import Answer, Reason
 from anytime.service.errors import ServiceError
 
 
@@ -55,7 +55,6 @@ class Work:
     ``streams``: the caller wants each exit's prediction as an event; else only what ends a row is told.
     """
 
-    plan: Plan
     tensors: Mapping[str, np.ndarray]
     rows: int
     arrived: float

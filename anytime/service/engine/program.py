@@ -58,10 +58,15 @@ class Program:
     plan: Plan
     legs: tuple[tuple[Piece, ...], ...]
     starts: tuple[int, ...]
+    outcome_bytes: int = 0
+    """Of what one exit says, which a row keeps until it ends."""
     _peaks: dict[tuple[int, ...], int] = field(default_factory=dict, repr=False, compare=False)
 
     def peak_bytes(self, dims: Dims) -> int:
-        """The most bytes of state that one row holds at any time, its inputs included. ``dims``: in a fixed order."""
+        """The most bytes that one row holds at any time. ``dims``: in a fixed order.
+
+        Inputs count until the row ends, for the rows of a request share their arrays; outcomes add up.
+        """
         key = tuple(dims.values())
         peak = self._peaks.get(key)
         if peak is None:
@@ -79,18 +84,24 @@ class Program:
             held |= {slot: row_bytes(slots[slot].dtype, slots[slot].shape, dims) for slot in step.keeps}
             peak = max(peak, sum(held.values()))
             for slot in step.drops:
-                held.pop(slot, None)
-        return peak
+                if slots[slot].source != "input":
+                    held.pop(slot, None)
+        return peak + len(self.legs) * self.outcome_bytes
 
 
 class Compiler:
     """Makes programs of one bundle, interning their pieces."""
 
     def __init__(
-        self, flow: Flow, prepare: Callable[[str, Sequence[str]], Call], batch_limit: Callable[[Iterable[Node]], int]
+        self,
+        flow: Flow,
+        prepare: Callable[[str, Sequence[str]], Call],
+        batch_limit: Callable[[Iterable[Node]], int],
+        outcome_bytes: int = 0,
     ) -> None:
         """``prepare(file, fetches)``: a call of a graph. ``batch_limit(nodes)``: the most rows that pay for them."""
         self._flow = flow
+        self._outcome_bytes = outcome_bytes
         self._prepare = prepare
         self._batch_limit = batch_limit
         self._pieces: dict[tuple[object, ...], Piece] = {}
@@ -107,7 +118,7 @@ class Compiler:
             steps = [self._step(node, planned, drops.get(node.index, []), node is leg.nodes[-1]) for node in leg.nodes]
             legs.append(tuple(self._piece(tuple(part)) for _, part in groupby(steps, lambda step: step.node.stage)))
         starts = tuple(slot for slot in sorted(last_reader) if self._flow.slots[slot].source != "graph")
-        return Program(plan, tuple(legs), starts)
+        return Program(plan, tuple(legs), starts, self._outcome_bytes)
 
     def _step(self, node: Node, planned: Nodes, drops: list[int], says: bool) -> Step:
         kept = [(tensor, slot) for tensor, slot in node.writes if self._flow.readers(slot) & planned]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import numpy as np
@@ -60,7 +61,7 @@ def execute(run: Run, may_go_on: Callable[[Job], bool] = lambda job: False) -> N
         elif job.heard(said, leg.ahead).stops:
             said = None
             break
-        run.piece = job.piece
+        run.piece, run.started_at = job.piece, time.perf_counter()
         said = _run_one(run)
     run.results = [said]
 
@@ -132,6 +133,8 @@ def _outcome(run: Run, step: Step, outputs: list[np.ndarray], row: int) -> Outco
         return None
     kept = len(step.keeps)
     said = {name: outputs[kept + place][row] for place, name in enumerate(step.says)}
+    if len(run.jobs) > 1:  # a view would hold the whole batch's output for as long as this row goes on
+        said = {name: values.copy() for name, values in said.items()}
     try:
         return read_outcome(run.served.manifest, step.node.stage, said)
     except HeadOutputInvalid as error:

@@ -1,15 +1,16 @@
 """Who runs next: pure choice, no clock, no threads, no I/O.
 
-Higher priority first, then rows with a deadline and no answer yet, then those with both, then those without a deadline;
-in each of these the earliest deadline, then first come. Rows that wait for the same piece in the same shapes share a run,
-as many as the profile says pays, but never more than their share of the workers that are idle.
+Higher priority first, then rows that must still be answered, then those whose timer will give the answer that they have;
+in each the earliest deadline, then first come. A row without a deadline counts as due a second after it came. Rows that
+wait for the same piece in the same shapes share a run: as many as the profile says pays and as the most urgent has time
+for, but never more than their share of the workers that are idle.
 """
 
 from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from anytime.service.engine.job import Job, Key
@@ -20,6 +21,8 @@ Entry = list[Any]
 
 A job's husk and its next entry share a key: the number keeps comparisons from reaching the job."""
 Group = tuple[Piece, tuple[int, ...]]
+
+MANY = 1_000_000
 
 
 class Scheduler:
@@ -54,10 +57,11 @@ class Scheduler:
             self._leave(job)
             self._sweep()
 
-    def take(self, idle_workers: int = 0) -> list[Job]:
+    def take(self, idle_workers: int = 0, in_time: Callable[[Job], int] = lambda job: MANY) -> list[Job]:
         """The jobs of the next run, most urgent first; empty if nothing waits.
 
-        ``idle_workers``: workers without work besides the one that asks.
+        ``idle_workers``: workers without work besides the one that asks. ``in_time(job)``: the most rows that can run with a
+        job without making it late; asked of the most urgent one.
         """
         first = self._pop()
         if first is None:
@@ -65,8 +69,8 @@ class Scheduler:
         mates = self._groups.get((first.piece, first.ticket.shape)) if first.piece.batch_limit > 1 else None
         if not mates:
             return [first]
-        limit = min(first.piece.batch_limit, -(-(1 + len(mates)) // (idle_workers + 1)))
-        chosen = heapq.nsmallest(limit - 1, mates, key=lambda job: job.key)
+        limit = min(first.piece.batch_limit, -(-(1 + len(mates)) // (idle_workers + 1)), in_time(first))
+        chosen = heapq.nsmallest(max(0, limit - 1), mates, key=lambda job: job.key)
         for job in chosen:
             self._leave(job)
         self._sweep()

@@ -11,6 +11,7 @@ import numpy as np
 
 from anytime.model_store.bundle import Bundle
 from anytime.model_store.flow import Node, Slot
+from anytime.model_store.manifest import Manifest
 from anytime.model_store.tensors import DTYPES, ROW_AXIS, Dims, bind
 from anytime.policy import Policy, check_default, make_plan, merge, resolve
 from anytime.service.engine.program import Call, Compiler, Program
@@ -53,10 +54,11 @@ class Served:
         self.flow = bundle.flow
         bundle_default = check_default(bundle.manifest, bundle.flow)
         self._defaults = [service_default, *([bundle_default] if bundle_default else [])]
+        resolve(merge(self._defaults), bundle.manifest, bundle.flow)  # what every request would meet is told now
         self._programs: OrderedDict[_Ask, Program] = OrderedDict()
         self._starts: dict[int, np.ndarray] = {}
         self.runner = make_runner(bundle, intra_op_threads)
-        self._compiler = Compiler(bundle.flow, self.runner.prepare, self._batch_pays)
+        self._compiler = Compiler(bundle.flow, self.runner.prepare, self._batch_pays, _outcome_bytes(bundle.manifest))
         self.timings: tuple[Timing, ...] = ()
         self.batch_limits: tuple[int, ...] = ()
         """Per graph: the largest batch that the profile says pays."""
@@ -108,9 +110,8 @@ class Served:
         return sum([self.timings[node.index].typical() for node in nodes])
 
     def evident_ms(self, nodes: tuple[Node, ...], now: float) -> float:
-        """As ``typical_ms``, but of the graphs that were measured lately."""
-        timings = [self.timings[node.index] for node in nodes]
-        return sum(timing.typical() for timing in timings if timing.is_evident(now))
+        """As ``typical_ms``, as far as there is evidence for it."""
+        return sum(self.timings[node.index].evident(now) for node in nodes)
 
     def worst_ms(self, nodes: tuple[Node, ...], now: float) -> float:
         """The longest that graphs took lately, one after another."""
@@ -188,6 +189,11 @@ class Served:
             else:
                 wanted.append((str(output.dtype), (dims[ROW_AXIS], labels.get(heads[tensor], 1))))
         check_outputs(node.graph.file, fetches, outputs, wanted)
+
+
+def _outcome_bytes(manifest: Manifest) -> int:
+    """Of one outcome: the raw logits and a float64 copy of each level, and the scalar outputs."""
+    return 16 * sum(len(labels) + 1 for labels in manifest.level_labels) + 64
 
 
 def _written(node: Node, outputs: list[np.ndarray]) -> dict[int, np.ndarray]:

@@ -40,6 +40,8 @@ class Ticket:
         self.started_at: float | None = None
         """When its first graph started."""
         self.admitted_at = 0.0
+        self.handed_at: float | None = None
+        """When the reply's last byte was offered to the transport; None where the client left before."""
         self.timer: asyncio.TimerHandle | None = None
         self._loop = loop
         self._events: deque[Event] = deque()
@@ -81,8 +83,11 @@ class Ticket:
 
         A request that does not stream is told everything at once, when its last row has ended.
         """
-        while not self._events or not (self.work.streams or self.done):
-            if self.done:
+        while True:
+            done = self.done  # before the events: whoever ends a row says so first
+            if self._events and (self.work.streams or done):
+                break
+            if done:
                 return []
             self._waiter = self._loop.create_future()
             try:

@@ -9,6 +9,8 @@ RUNS = 100
 """How many runs are remembered."""
 AGE_S = 10.0
 """A worst time older than this no longer counts."""
+PROBE_S = 60.0
+"""After this long without a run, one request is let in to measure."""
 _REFRESH_S = 0.25
 
 
@@ -19,7 +21,7 @@ class Timing:
 
     def __init__(self, warm_up_ms: float = 0.0, now: float = 0.0) -> None:
         """``now``: when the warm-up ran."""
-        self._recent: deque[tuple[float, float, float]] = deque(maxlen=RUNS)
+        self._recent: deque[tuple[float, float, int]] = deque(maxlen=RUNS)
         self._warm_up = warm_up_ms
         self._typical = warm_up_ms
         self._worst = warm_up_ms
@@ -29,10 +31,10 @@ class Timing:
 
     def add(self, now: float, run_ms: float, rows: int) -> None:
         """A run of ``rows`` rows took ``run_ms``."""
-        self._recent.append((now, run_ms, run_ms / rows))
+        self._recent.append((now, run_ms, rows))
         self._added += 1
         self._last = now
-        if run_ms > self._worst:
+        if run_ms > self._worst and rows == 1:
             self._worst = run_ms
         if self._added <= 3 or now - self._at > _REFRESH_S:
             self._refresh(now)
@@ -41,12 +43,25 @@ class Timing:
         """The median time of a row over the last runs; before the first, the warm-up's."""
         return self._typical
 
-    def is_evident(self, now: float) -> bool:
-        """Whether a run, or the warm-up, was measured within the last ``AGE_S``."""
-        return now - self._last <= AGE_S
+    def evident(self, now: float) -> float:
+        """The typical time as far as there is evidence for it: what is older than ``AGE_S`` claims no more than the warm-up.
+
+        Where nothing was measured for ``PROBE_S`` it is 0, once: so a slow spell does not refuse requests for ever, for one
+        that is let in measures anew.
+        """
+        age = now - self._last
+        if age <= AGE_S:
+            return self._typical
+        if age <= PROBE_S:
+            return min(self._typical, self._warm_up)
+        self._last = now - AGE_S - 1e-6
+        return 0.0
 
     def worst(self, now: float) -> float:
-        """The longest of the last ``RUNS`` runs, none older than ``AGE_S``; if there is none, the warm-up's."""
+        """The longest of the last ``RUNS`` runs, none older than ``AGE_S``; if there is none, the warm-up's.
+
+        Of runs of one row where there are any: how long a full batch took says little of a row by itself.
+        """
         if now - self._at > _REFRESH_S:
             self._refresh(now)
         return self._worst
@@ -54,5 +69,7 @@ class Timing:
     def _refresh(self, now: float) -> None:
         self._at = now
         if self._recent:
-            self._typical = median(row_ms for _, _, row_ms in self._recent)
-        self._worst = max((run_ms for at, run_ms, _ in self._recent if now - at <= AGE_S), default=self._warm_up)
+            self._typical = median(run_ms / rows for _, run_ms, rows in self._recent)
+        lately = [(run_ms, rows) for at, run_ms, rows in self._recent if now - at <= AGE_S]
+        single = [run_ms for run_ms, rows in lately if rows == 1]
+        self._worst = max(single or [run_ms for run_ms, _ in lately], default=self._warm_up)

@@ -7,41 +7,54 @@ from typing import Any
 
 import orjson
 
+from anytime.policy import PolicyError, parse_policy, parse_query
+from anytime.service.intake.json_text import SPARE_LISTS, lists_in
 from anytime.service.intake.media import JSON, MULTIPART, media_of
 from anytime.service.intake.multipart import read_parts
 
+DEADLINE = "deadline_ms"
+MOST_LISTS = 250_000
+"""What a text may hold to be searched, its model's shapes unknown: 60 ms of parsing."""
 
-def asked_deadline_ms(content_type: str | None, body: bytes, query: Iterable[tuple[str, str]]) -> float | None:
-    """``deadline_ms`` as the query or the body has it; None where it is absent or bad, which the full reading tells."""
+
+def asked_deadline_ms(
+    content_type: str | None, body: bytes, query: Iterable[tuple[str, str]], default_ms: float | None = None
+) -> float | None:
+    """``deadline_ms`` as the query or the body has it, None where that is null.
+
+    ``default_ms`` where it is absent, or bad, which the full reading tells.
+    """
     for name, text in query:
-        if name == "deadline_ms":
-            return _positive(text)
+        if name == DEADLINE:
+            return _deadline_ms(parse_query({name: text}), default_ms)
+    return _deadline_ms(_policy(content_type, body), default_ms)
+
+
+def _policy(content_type: str | None, body: bytes) -> Any:
+    """The policy in the body, whatever it is."""
     media = media_of(content_type, body)
     if media.name == JSON:
-        return _of_policy(_json(body), "policy")
+        whole = _json(body, MOST_LISTS)
+        return whole.get("policy") if isinstance(whole, dict) else None
     if media.name == MULTIPART:
-        policy = next(
-            (part.data for part in read_parts(body, media.params.get("boundary")) if part.name == "policy"), b""
-        )
-        return _of_policy({"policy": _json(policy)}, "policy")
+        parts = read_parts(body, media.params.get("boundary"))
+        return next((_json(part.data, SPARE_LISTS) for part in parts if part.name == "policy"), None)
     return None
 
 
-def _of_policy(body: Any, name: str) -> float | None:
-    policy = body.get(name) if isinstance(body, dict) else None
-    return _positive(policy.get("deadline_ms")) if isinstance(policy, dict) else None
-
-
-def _json(data: bytes) -> Any:
+def _json(data: bytes, most_lists: int) -> Any:
+    if lists_in(data) > most_lists:
+        return None
     try:
         return orjson.loads(data)
     except orjson.JSONDecodeError:
         return None
 
 
-def _positive(value: Any) -> float | None:
+def _deadline_ms(policy: Any, default_ms: float | None) -> float | None:
+    if not isinstance(policy, dict) or DEADLINE not in policy:
+        return default_ms
     try:
-        number = float(value)
-    except (TypeError, ValueError):
-        return None
-    return number if number > 0.0 else None
+        return parse_policy({DEADLINE: policy[DEADLINE]}).deadline_ms
+    except PolicyError:
+        return default_ms

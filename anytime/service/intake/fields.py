@@ -14,6 +14,7 @@ import orjson
 from anytime.model_store.nearest import nearest
 from anytime.policy import Policy, PolicyError, parse_policy, parse_query
 from anytime.service.errors import InvalidField, InvalidPolicy, MalformedBody
+from anytime.service.intake.json_text import SPARE_LISTS, lists_in
 
 QUERY_ONLY = ("shape",)
 FLAGS = ("trace", "stream")
@@ -82,6 +83,9 @@ def option_from_text(name: str, text: str) -> Any:
 
 def policy_from_text(text: bytes) -> dict[str, Any]:
     """The JSON object of a form's ``policy`` part."""
+    lists = lists_in(text)
+    if lists > SPARE_LISTS:
+        raise invalid("policy", f"holds {lists} lists and objects; wanted one object of policy fields")
     try:
         policy = orjson.loads(text)
     except orjson.JSONDecodeError as error:

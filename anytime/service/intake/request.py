@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import orjson
 
 from anytime.model_store.manifest import Input, Manifest
 from anytime.model_store.nearest import nearest
@@ -19,8 +17,6 @@ from anytime.service.errors import (
     BatchTooLarge,
     InvalidField,
     InvalidImage,
-    InvalidTensor,
-    MalformedBody,
     UnsupportedMedia,
 )
 from anytime.service.intake.fields import (
@@ -36,6 +32,7 @@ from anytime.service.intake.fields import (
     read_query,
     shape_from_text,
 )
+from anytime.service.intake.json_text import load, most_lists
 from anytime.service.intake.media import IMAGES, JSON, MULTIPART, RAW, Media, media_of, sniff_image
 from anytime.service.intake.multipart import Part, read_parts
 from anytime.service.intake.tensors import ENCODED, check, check_names, from_json, from_raw
@@ -56,6 +53,7 @@ class Prediction:
     """A request that fits its model: ``tensors[name]`` is (rows, ...) of the manifest's dtype, C-contiguous, finite.
 
     ``dims``: sizes of the symbolic axes. ``policy``: the request's own layer, not merged yet. ``top``: labels to list.
+    ``stream``: None where the request says neither.
     """
 
     tensors: Mapping[str, np.ndarray]
@@ -64,7 +62,7 @@ class Prediction:
     policy: Policy
     top: int
     trace: bool
-    stream: bool
+    stream: bool | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +107,13 @@ def read_prediction(
         )
     return Prediction(
         content.tensors, extent.rows, extent.dims, read_policy(fields),
-        min(fields.top or 0, len(manifest.labels)), bool(fields.trace), bool(fields.stream),
+        min(fields.top or 0, len(manifest.labels)), bool(fields.trace), fields.stream,
     )  # fmt: skip
 
 
 def _read_json(upload: _Upload) -> _Content:
-    body = _load(upload.data, "the body")
+    manifest = upload.manifest
+    body = load(upload.data, "the body", most_lists(manifest.inputs, manifest, upload.bounds.batch_rows))
     if not isinstance(body, dict):
         raise InvalidField('the body is no object; wanted {"inputs": ...}', field="inputs")
     for name in body:
@@ -123,9 +122,9 @@ def _read_json(upload: _Upload) -> _Content:
             raise invalid(name, f"is no field of the body; {hint}")
     if "inputs" not in body:
         raise invalid("inputs", "is missing; wanted the tensors by name")
-    named = _by_name(body["inputs"], upload.manifest.inputs)
-    known = {entry.name: entry for entry in upload.manifest.inputs}
-    check_names(named, upload.manifest)
+    named = _by_name(body["inputs"], manifest.inputs)
+    known = {entry.name: entry for entry in manifest.inputs}
+    check_names(named, manifest)
     return _Content({name: from_json(value, known[name]) for name, value in named.items()}, read_body_fields(body))
 
 
@@ -181,7 +180,8 @@ def _read_part(part: Part, entry: Input, upload: _Upload) -> np.ndarray:
     if is_picture and entry.preprocess is not None:
         return _picture(part.data, entry, upload.bounds)
     if media.name == JSON:
-        return from_json(_load(part.data, f"the part {part.name!r}"), entry)
+        most = most_lists((entry,), upload.manifest, upload.bounds.batch_rows)
+        return from_json(load(part.data, f"the part {part.name!r}", most), entry)
     if media.name != RAW:
         raise _unsupported(media, upload.manifest)
     shape = shape_from_text(media.params["shape"]) if "shape" in media.params else None
@@ -194,26 +194,6 @@ _READERS: Mapping[str, Callable[[_Upload], _Content]] = {
     MULTIPART: _read_multipart,
     **dict.fromkeys(IMAGES, _read_image),
 }
-
-
-def _load(data: bytes, where: str) -> Any:
-    try:
-        return orjson.loads(data)
-    except orjson.JSONDecodeError as error:
-        if _is_json_but_for_numbers(data):
-            raise InvalidTensor(
-                f"{where} holds NaN or Infinity; wanted finite numbers, which alone are JSON"
-            ) from error
-        raise MalformedBody(f"{where} is not JSON: {error}") from error
-
-
-def _is_json_but_for_numbers(data: bytes) -> bool:
-    """Whether NaN and Infinity, which Python's own encoder writes, are all that is wrong."""
-    try:
-        json.loads(data)
-    except (ValueError, RecursionError):
-        return False
-    return b"NaN" in data or b"Infinity" in data
 
 
 def _picture(data: bytes, entry: Input, bounds: Bounds) -> np.ndarray:

@@ -6,10 +6,11 @@ import asyncio
 import logging
 import time
 from collections.abc import Sequence
+from concurrent.futures import Executor
 from typing import Any
 from urllib.parse import parse_qsl
 
-from anytime.policy import PolicyError
+from anytime.policy import PolicyError, parse_policy
 from anytime.service import sse
 from anytime.service.catalogue import Catalogue
 from anytime.service.engine.engine import Engine
@@ -27,7 +28,7 @@ from anytime.service.errors import (
     ServiceError,
     error_body,
 )
-from anytime.service.headers import header
+from anytime.service.headers import accepts, header
 from anytime.service.http_protocol import ARRIVED
 from anytime.service.intake.body import read_body
 from anytime.service.intake.deadline import asked_deadline_ms
@@ -49,13 +50,16 @@ LOAD_WAIT_MS = 60_000.0
 class Predict:
     """An ASGI application, for a request's path must be short: no framework between the bytes and the engine."""
 
-    def __init__(self, engine: Engine, catalogue: Catalogue, settings: Settings) -> None:
+    def __init__(self, engine: Engine, catalogue: Catalogue, settings: Settings, readers: Executor) -> None:
+        """``readers``: the threads that read what would hold the event loop up."""
         self._engine = engine
         self._catalogue = catalogue
         self._bounds = Bounds(min(settings.batch_rows, settings.queue_rows), settings.image_pixels)
         self._body_bytes = int(settings.body_bytes)
         self._body_timeout_s = settings.body_timeout_s
         self._heartbeat_s = settings.heartbeat_s
+        self._default_deadline_ms = parse_policy(settings.default_policy).deadline_ms
+        self._readers = readers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         arrived = scope.get("state", {}).get(ARRIVED) or time.perf_counter()
@@ -65,7 +69,9 @@ class Predict:
         at_hand = self._catalogue.at_hand(model, reference)
         served = at_hand or await self._load(model, reference, asked, arrived)
         prediction = await self._read(asked, served)
-        streams = prediction.stream or "text/event-stream" in (header(scope["headers"], b"accept") or "")
+        streams = prediction.stream
+        if streams is None:
+            streams = accepts(scope["headers"], "text/event-stream")
         try:
             ticket = self._admit(served, prediction, streams, arrived)
         except (DeadlineBeforeFirstExit, DeadlineBeforeFullDepth, DeadlineUnreachable) as error:
@@ -73,31 +79,37 @@ class Predict:
                 raise
             raise Loading(f"{model} had to be loaded, and the deadline did not allow the wait: retry") from error
         gone = asyncio.create_task(self._cancel_when_gone(receive, ticket))
+        gone.add_done_callback(_look_at)
         try:
             if streams:
                 await self._stream(ticket, prediction.top, send)
             else:
-                await self._reply(ticket, prediction.top, send)
+                await self._reply(ticket, prediction.top, gone, send)
         finally:
             gone.cancel()
             self._engine.finish(ticket)
 
     async def _load(self, model: str, reference: str | None, asked: _Asked, arrived: float) -> Served:
-        deadline_ms = asked_deadline_ms(asked.content_type, asked.body, asked.query)
+        arguments = (asked.content_type, asked.body, asked.query, self._default_deadline_ms)
+        if len(asked.body) <= INLINE_BYTES:
+            deadline_ms = asked_deadline_ms(*arguments)
+        else:
+            loop = asyncio.get_running_loop()
+            deadline_ms = await loop.run_in_executor(self._readers, asked_deadline_ms, *arguments)
         return await self._catalogue.acquire(model, reference, arrived + (deadline_ms or LOAD_WAIT_MS) / 1e3)
 
     async def _read(self, asked: _Asked, served: Served) -> Prediction:
         arguments = (asked.content_type, asked.body, asked.query, served.manifest, self._bounds)
         if len(asked.body) <= INLINE_BYTES and media_of(asked.content_type, asked.body).name in (JSON, RAW):
             return read_prediction(*arguments)
-        return await asyncio.to_thread(read_prediction, *arguments)
+        return await asyncio.get_running_loop().run_in_executor(self._readers, read_prediction, *arguments)
 
     def _admit(self, served: Served, prediction: Prediction, streams: bool, arrived: float) -> Ticket:
         try:
             program = served.program(prediction.policy, stream=streams, trace=prediction.trace)
         except PolicyError as error:
             raise invalid_policy(error) from error
-        work = Work(program.plan, prediction.tensors, prediction.rows, arrived, streams, prediction.trace)
+        work = Work(prediction.tensors, prediction.rows, arrived, streams, prediction.trace)
         return self._engine.submit(served, program, work, prediction.dims)
 
     async def _cancel_when_gone(self, receive: Receive, ticket: Ticket) -> None:
@@ -106,10 +118,12 @@ class Predict:
             continue
         self._engine.cancel(ticket)
 
-    async def _reply(self, ticket: Ticket, top: int, send: Send) -> None:
+    async def _reply(self, ticket: Ticket, top: int, gone: asyncio.Task[None], send: Send) -> None:
         ended = sorted(await ticket.events(), key=_row)
+        if not ended and _has_left(gone):
+            return
         if not ended:
-            return  # the client left
+            raise Internal("no row of the request was answered; the server's log has the details")
         if all(isinstance(event, RowFailure) for event in ended):
             raise _first_error(ended)
         body = dumps(reply_json(ticket.served.manifest, ticket.id, ended, top, **_times(ticket)))
@@ -163,6 +177,17 @@ def _query(scope: Scope) -> list[tuple[str, str]]:
         return parse_qsl(text.decode("ascii"), keep_blank_values=True, max_num_fields=100, errors="strict")
     except ValueError as error:
         raise MalformedRequest(f"the query cannot be read: {error}") from error
+
+
+def _look_at(gone: asyncio.Task[None]) -> None:
+    """A watch that failed ends no request; but somebody should know."""
+    if not gone.cancelled() and gone.exception() is not None:
+        log.error("the client could not be watched", exc_info=gone.exception())
+
+
+def _has_left(gone: asyncio.Task[None]) -> bool:
+    """Whether the watch has ended, and because it saw the client leave."""
+    return gone.done() and not gone.cancelled() and gone.exception() is None
 
 
 def _row(event: Event) -> int:

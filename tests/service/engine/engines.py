@@ -87,7 +87,7 @@ def submit_under(
 ) -> Ticket:
     program = served.program(policy, stream=stream, trace=trace)
     rows = len(next(iter(inputs.values())))
-    work = Work(program.plan, inputs, rows, time.perf_counter(), stream, trace)
+    work = Work(inputs, rows, time.perf_counter(), stream, trace)
     return engine.submit(served, program, work, dims_of(served, inputs))
 
 
@@ -106,6 +106,7 @@ async def said_by(engine: Engine, ticket: Ticket) -> list[Event]:
     events: list[Event] = []
     while some := await ticket.events():
         events += some
+    ticket.handed_at = time.perf_counter()
     engine.finish(ticket)
     return events
 
@@ -133,7 +134,7 @@ def jobs_of(served: Served, inputs: Inputs, **policy: Any) -> list[Job]:
     """The rows of a request as the engine holds them, without an engine."""
     program = served.program(parse_policy(policy))
     rows, dims = len(next(iter(inputs.values()))), dims_of(served, inputs)
-    work = Work(program.plan, inputs, rows, 0.0)
+    work = Work(inputs, rows, 0.0)
     with contextlib.closing(asyncio.new_event_loop()) as loop:
         ticket = Ticket(served, program, work, 0, loop)
     slots = served.flow.slots

@@ -112,11 +112,19 @@ def test_heads_run_only_where_needed(spelled_bundle):
     [
         ([{}, {}, {}], [0, 1, 2]),
         ([{"deadline_ms": 3 * LONG}, {"deadline_ms": LONG}, {"deadline_ms": 2 * LONG}], [1, 2, 0]),
-        ([{}, {"deadline_ms": LONG}, {}], [1, 0, 2]),
-        ([{}, {"deadline_ms": LONG}, {"priority": 1}], [2, 1, 0]),
+        ([{}, {"deadline_ms": 900.0}, {}], [1, 0, 2]),
+        ([{"deadline_ms": LONG}, {}, {}], [1, 2, 0]),
+        ([{}, {"deadline_ms": 900.0}, {"priority": 1}], [2, 1, 0]),
         ([{"priority": -1}, {}, {"priority": 5}], [2, 1, 0]),
     ],
-    ids=["first come", "earliest deadline", "a deadline before none", "priority before a deadline", "priorities"],
+    ids=[
+        "first come",
+        "earliest deadline",
+        "a near deadline before none",
+        "none before a far deadline",
+        "priority before a deadline",
+        "priorities",
+    ],
 )
 def test_who_waits_is_served_in_order(spelled_bundle, asked, order):
     """Higher priority first, then the earliest deadline, then first come."""
@@ -211,9 +219,9 @@ def test_a_bug_of_ours_costs_its_rows_and_not_the_worker(spelled_bundle):
     ("bounds", "refusal", "retries"),
     [
         ({"rows": 3}, QueueFull, True),
-        ({"state_bytes": 3 * 2 * 4 * 10}, StateFull, True),
+        ({"state_rows": 3}, StateFull, True),
         ({"rows": 1}, BatchTooLarge, False),
-        ({"state_bytes": 2 * 4 * 10}, BatchTooLarge, False),
+        ({"state_rows": 1}, BatchTooLarge, False),
     ],
     ids=["rows", "state", "more rows than ever", "more state than ever"],
 )
@@ -223,7 +231,9 @@ def test_bounds_refuse_at_once(spelled_bundle, bounds, refusal, retries):
     async def main():
         metrics = Metrics()
         served = serve(spelled_bundle)
-        async with engine_of(workers=1, metrics=metrics, **bounds) as engine:
+        row_bytes = served.program(Policy()).peak_bytes({})
+        held = {"state_bytes": bounds["state_rows"] * row_bytes} if "state_rows" in bounds else bounds
+        async with engine_of(workers=1, metrics=metrics, **held) as engine:
             hold = runner_of(served).hold("body1.onnx")
             busy = submit(engine, served, rows(EASY, EASY)) if retries else None
             with pytest.raises(refusal) as refused:

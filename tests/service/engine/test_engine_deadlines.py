@@ -187,6 +187,27 @@ def test_everybodys_first_exit_comes_before_anybodys_second(spelled_bundle):
     run(main())
 
 
+def test_the_most_urgent_row_is_not_held_up_by_its_batch(spelled_bundle):
+    """However many rows wait for the same graphs, no more share a run than the first one's deadline has time for."""
+
+    async def main():
+        served = serve(spelled_bundle)
+        async with engine_of(workers=1) as engine:
+            hold = runner_of(served).hold("body1.onnx")
+            runner_of(served).ms |= {"body1.onnx": 100_000.0, "head1.onnx": 0.0}
+            busy = submit(engine, served, rows(EASY))
+            await hold.reached()
+            others = submit(engine, served, rows(*[EASY] * 20), confidence=0.9)
+            urgent = submit(engine, served, rows(EASY), confidence=0.9, deadline_ms=450_000.0, priority=1)
+            hold.release()
+            for ticket in (busy, others, urgent):
+                await ends_of(engine, ticket)
+        bodies = [count for file, count in runner_of(served).ran if file == "body1.onnx"]
+        assert bodies[-3:-1] == [1, 4] and bodies[-1] == 17
+
+    run(main())
+
+
 def test_a_stopped_row_keeps_its_answer_after_its_deadline(spelled_bundle):
     """Of two rows the one that was confident in time says so; only the other is stopped by the deadline."""
 
@@ -243,7 +264,7 @@ def test_a_deadline_counts_from_the_head_of_the_request(spelled_bundle):
         served = serve(spelled_bundle)
         async with engine_of() as engine:
             program = served.program(Policy(deadline_ms=50.0))
-            work = Work(program.plan, rows(HARD), 1, time.perf_counter() - 0.05)
+            work = Work(rows(HARD), 1, time.perf_counter() - 0.05)
             with pytest.raises(DeadlineBeforeFirstExit):
                 engine.submit(served, program, work, {})
         assert runner_of(served).ran == []
@@ -261,7 +282,7 @@ def test_a_slow_spell_does_not_refuse_for_ever(spelled_bundle):
             with pytest.raises(DeadlineBeforeFirstExit):
                 submit(engine, served, rows(EASY), deadline_ms=1500.0)
             runner.ms["body1.onnx"] = 1.0
-            served.timings = tuple(Timing(2000.0, time.perf_counter() - 60.0) for _ in served.timings)
+            served.timings = tuple(Timing(2000.0, time.perf_counter() - 120.0) for _ in served.timings)
             (answer,) = await answers_of(engine, submit(engine, served, rows(EASY), deadline_ms=1500.0, confidence=0.9))
             assert isinstance(answer, RowAnswer) and told(answer) == (1, 0, "confidence")
 

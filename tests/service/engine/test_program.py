@@ -62,18 +62,22 @@ def test_a_head_that_is_only_read_says_nothing(stress):
 
 
 def held_at_most(program: Program, dims) -> int:
-    """By definition: at every graph, all that it or a later one reads, and all that it writes for a later one."""
+    """By definition: at every graph, all that it or a later one reads, and all that it writes for a later one.
+
+    Beside that the inputs, to the end, and what each consulted exit says.
+    """
     slots, steps = program.plan.flow.slots, steps_of(program)
     reads = [{slot for _, slot in step.node.reads} for step in steps]
     written = set(program.starts)
+    inputs = {slot for slot in program.starts if slots[slot].source == "input"}
     most = 0
     for now, step in enumerate(steps):
         later = set().union(*reads[now + 1 :]) if reads[now + 1 :] else set()
         held = written & (reads[now] | later)
         written |= {slot for _, slot in step.node.writes}
-        held |= written & later
+        held |= written & later | inputs
         most = max(most, sum(row_bytes(slots[slot].dtype, slots[slot].shape, dims) for slot in held))
-    return most
+    return most + len(program.legs) * program.outcome_bytes
 
 
 @pytest.fixture(scope="module")

@@ -189,7 +189,7 @@ def test_evidence_of_times(spelled_bundle):
     nodes, now = served.flow.nodes, time.perf_counter()
     assert served.typical_ms(nodes[:2]) == served.worst_ms(nodes[:2], now) == served.evident_ms(nodes[:2], now) == 6.0
     assert [served.exit_ms(exit) for exit in (1, 2, 3)] == [6.0, 7.0, 8.0]
-    assert served.evident_ms(nodes[:2], now + 60.0) == 0.0
+    assert served.evident_ms(nodes[:2], now + 120.0) == 0.0
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections import deque
 
 import pytest
 
@@ -24,7 +25,7 @@ def served(spelled_bundle):
 
 def ticket_of(served, count: int = 2, *, streams: bool, **policy) -> Ticket:
     program = served.program(parse_policy(policy))
-    work = Work(program.plan, rows(*[ROW] * count), count, 100.0, streams)
+    work = Work(rows(*[ROW] * count), count, 100.0, streams)
     return Ticket(served, program, work, 0, asyncio.get_running_loop())
 
 
@@ -144,5 +145,33 @@ def test_a_ticket_holds_no_tensors(served):
     async def main():
         ticket = ticket_of(served, streams=False)
         assert (ticket.work.tensors, ticket.work.rows) == ({}, 2)
+
+    run(main())
+
+
+class Telling(deque):
+    """The ticket's events; when it is asked whether it holds any, the row ends in that moment."""
+
+    def __init__(self, end) -> None:
+        super().__init__()
+        self._end = end
+
+    def __bool__(self) -> bool:
+        held = len(self) > 0
+        end, self._end = self._end, None
+        if end is not None:
+            end()
+        return held
+
+
+@pytest.mark.parametrize("streams", [False, True])
+def test_the_last_event_is_not_lost_between_two_looks(served, streams):
+    """A row that ends while the loop looks at its events is told all the same."""
+
+    async def main():
+        ticket = ticket_of(served, 1, streams=streams)
+        ticket._events = Telling(lambda: ticket.end_row(event(0)))
+        assert [said.row for said in await ticket.events()] == [0]
+        assert await ticket.events() == []
 
     run(main())

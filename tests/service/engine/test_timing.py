@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from anytime.service.engine.timing import AGE_S, RUNS, Timing
+from anytime.service.engine.timing import AGE_S, PROBE_S, RUNS, Timing
 
 
 def test_before_the_first_run_the_warm_up_speaks():
@@ -22,12 +22,23 @@ def test_typical_is_the_median_per_row():
 def test_worst_is_the_longest_run():
     """The worst is a whole run's time, known at once; a warm-up that took longer no longer counts."""
     timing = Timing(9.0)
-    timing.add(0.0, 2.0, 2)
+    timing.add(0.0, 2.0, 1)
     assert timing.worst(0.0) == 2.0
-    timing.add(0.1, 5.0, 8)
+    timing.add(0.1, 5.0, 1)
     assert timing.worst(0.1) == 5.0
     timing.add(0.2, 1.0, 1)
     assert timing.worst(0.2) == 5.0
+
+
+def test_a_batch_says_little_of_a_row_by_itself():
+    """The worst is of batches only as long as no row ran by itself."""
+    timing = Timing(1.0)
+    timing.add(0.0, 64.0, 32)
+    assert timing.worst(0.0) == 64.0
+    timing.add(0.3, 2.0, 1)
+    assert timing.worst(1.0) == 2.0
+    timing.add(1.1, 64.0, 32)
+    assert timing.worst(2.0) == 2.0
 
 
 def test_worst_forgets_what_is_old():
@@ -58,10 +69,17 @@ def test_many_runs_in_a_moment_are_followed():
 
 
 def test_evidence_grows_old():
-    """What was measured last, or in the warm-up, proves something for ``AGE_S``."""
+    """What is older than ``AGE_S`` claims no more than the warm-up did."""
     timing = Timing(3.0, now=100.0)
-    assert timing.is_evident(100.0 + AGE_S)
-    assert not timing.is_evident(101.0 + AGE_S)
-    timing.add(200.0, 3.0, 1)
-    assert timing.is_evident(200.0 + AGE_S)
-    assert not timing.is_evident(201.0 + AGE_S)
+    timing.add(100.0, 50.0, 1)
+    assert timing.evident(100.0 + AGE_S) == 50.0
+    assert timing.evident(101.0 + AGE_S) == 3.0
+
+
+def test_after_a_minute_one_request_may_probe():
+    """Without a run for ``PROBE_S`` there is no evidence, for one asker; the next is told the old figure again."""
+    timing = Timing(3.0, now=100.0)
+    assert timing.evident(101.0 + PROBE_S) == 0.0
+    assert timing.evident(101.5 + PROBE_S) == 3.0
+    timing.add(102.0 + PROBE_S, 1.0, 1)
+    assert timing.evident(103.0 + PROBE_S) == 1.0
