@@ -128,7 +128,7 @@ def _query_parameters() -> Iterator[Json]:
                "style": "form", "explode": False}  # fmt: skip
     yield _query("top", "List this many labels, most probable first.", {"type": "integer", "minimum": 0})
     yield _query("trace", "Return every exit's raw outputs and every graph's milliseconds.", {"type": "boolean"})
-    yield _query("stream", "Answer with a stream of events.", {"type": "boolean"})
+    yield _query("stream", "Answer with a stream of events, or not, whatever `Accept` says.", {"type": "boolean"})
     whole = {"type": "array", "items": {"type": "integer", "minimum": 1}}
     about = "The whole shape of a raw tensor, rows first; needed where an axis but the row is symbolic."
     yield {**_query("shape", about, whole), "style": "form", "explode": False, "example": [2, 17]}

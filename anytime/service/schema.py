@@ -40,7 +40,7 @@ class PredictBody(Shape):
     policy: Policy | None = Field(None, description="When to stop; over the model's default and the service's.")
     top: Annotated[int, Field(ge=0)] | None = Field(None, description="List this many labels, most probable first.")
     trace: bool | None = Field(None, description="Return every exit's raw outputs and every graph's milliseconds.")
-    stream: bool | None = Field(None, description="Answer with a stream of events.")
+    stream: bool | None = Field(None, description="Answer with a stream of events, or not, whatever `Accept` says.")
 
 
 class TopLabel(Shape):

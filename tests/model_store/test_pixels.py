@@ -2,6 +2,7 @@
 
 import io
 import struct
+import tracemalloc
 import zlib
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from PIL import Image
 
 from anytime.model_store.manifest import Preprocess
-from anytime.model_store.pixels import ImageTooLarge, ImageTooSmall, ImageUnreadable, preprocess
+from anytime.model_store.pixels import ImageTooLarge, ImageTooSmall, ImageUnreadable, decode, preprocess
 
 GRAY = [[0, 51], [102, 255]]
 RGB = [[[255, 0, 0], [0, 255, 0]], [[0, 0, 255], [51, 102, 153]]]
@@ -121,6 +122,29 @@ def test_sixteen_bits():
     image = Image.fromarray(np.array([[0, 255, 256, 65535]], np.uint16))
     got = rows(encoded(image), (1, 4), "uint8", channels="gray", resize=(1, 4))
     assert got[0].tolist() == [[0, 0, 1, 255]]
+
+
+@pytest.mark.parametrize("mode", ["I;16", "I"])
+def test_sixteen_bits_however_pillow_holds_them(mode):
+    """Both of Pillow's modes for sixteen bits give the high byte, turned and filled as any gray."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    image = Image.fromarray(np.array([[0, 511, 65535]], np.uint16 if mode == "I;16" else np.int32))
+    assert image.mode == mode
+    got = rows(encoded(image, exif=exif), (3, 1, 3), "uint8", channels="rgb", resize=(3, 1), layout="hwc")
+    assert got[0].tolist() == [[[value] * 3] for value in (0, 1, 255)]
+
+
+def test_sixteen_bits_are_not_widened():
+    """On the way to eight bits a picture of sixteen takes a few bytes a pixel, not a few dozen."""
+    data = encoded(Image.fromarray(np.zeros((1000, 1000), np.uint16)))
+    tracemalloc.start()
+    try:
+        decode(data, "gray", 10**6)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 6 * 10**6
 
 
 def test_exif_orientation():

@@ -148,6 +148,7 @@ def test_names_the_nearest_field(unknown, nearest):
         ({"level": "2"}, {"level": "2"}),
         ({"level": "true"}, {"level": "true"}),
         ({"deadline_ms": "5e1", "priority": "-3"}, {"deadline_ms": 50.0, "priority": -3}),
+        ({"max_cost": "1.5E+1", "confidence": "0"}, {"max_cost": 15.0, "confidence": 0}),
     ],
 )
 def test_reads_a_query_as_json_would_say_it(text, fields):
@@ -173,10 +174,16 @@ def test_reads_a_query_as_json_would_say_it(text, fields):
         {"deadline_ms": "-5"},
         {"deadline_ms": "inf"},
         {"max_exit": "9" * 5000},
+        *(
+            {"deadline_ms": text}
+            for text in ("1_000", "+5", "05", ".5", "5.", "0x10", "1e", "\uff15\uff10", "\u0665", "\u30005")
+        ),
+        {"patience": "1_0"},
+        {"confidence": "0.9,\uff10.\uff18"},
     ],
 )
 def test_refuses_a_query_that_spells_nothing(text):
-    """A query's text that is no value of its field is refused, never guessed."""
+    """A query's text that is no value of its field is refused, never guessed; numbers are spelled as in JSON."""
     if text == {"max_exit": "9" * 5000}:
         assert parse_query(text) == {"max_exit": float("inf")}
     with pytest.raises(PolicyOutOfRange) as refused:

@@ -1,11 +1,15 @@
 """Tests of where settings come from."""
 
 import argparse
+import os
+import re
+from pathlib import Path
 
 import pytest
 
-from anytime.service.configuration import SettingsError, add_flags, load_settings
-from anytime.service.settings import Settings
+from anytime.service.configuration import CONFIG, OTHERS, SettingsError, add_flags, load_settings
+from anytime.service.settings import Settings, variable
+from tests.source_tree import ROOT
 
 
 def load(argv=(), environ=None):
@@ -44,6 +48,24 @@ def test_every_setting_has_a_flag_and_a_variable():
     assert load(flags).model_dump() == load((), {f"ANYTIME_{n.upper()}": v for n, v in values.items()}).model_dump()
     assert load(["--allow-anonymous"]).allow_anonymous
     assert not load(["--no-allow-anonymous"], {"ANYTIME_ALLOW_ANONYMOUS": "true"}).allow_anonymous
+
+
+def test_every_variable_of_ours_is_known():
+    """Whatever the repository reads, sets or tells of by a name of the prefix is a setting or is let be."""
+    made_up = {"ANYTIME_PROT", "ANYTIME_SERVICE_", "ANYTIME_SERVICE_HOST"}
+    used = {name for text in texts() for name in re.findall(r"\bANYTIME_[A-Z][A-Z_]*", text)} - made_up
+    assert used >= {"ANYTIME_SYSTEM_PROGRAMS", "ANYTIME_MODELS", "ANYTIME_TEST_IMAGE", "ANYTIME_PORT"}
+    assert used <= {*OTHERS, *map(variable, Settings.model_fields)}
+    assert load((), dict.fromkeys(set(OTHERS) - {CONFIG}, "no")) == Settings()
+
+
+def texts():
+    """The repository's own files, but for what is hidden or built."""
+    built = {"__pycache__", "build", "dist"}
+    for folder, folders, files in os.walk(ROOT):
+        folders[:] = [name for name in folders if not name.startswith(".") and name not in built]
+        for name in files:
+            yield (Path(folder) / name).read_text(errors="replace")
 
 
 def test_other_variables_are_let_be():

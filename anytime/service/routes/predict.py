@@ -43,6 +43,8 @@ log = logging.getLogger(__name__)
 
 INLINE_BYTES = 64 * 1024
 """JSON and raw bodies up to this size are read on the event loop (under a millisecond); the rest on a thread."""
+SLOW_READER_S = 0.005
+"""A stream whose client kept a write waiting for longer tells nothing of how late this server is."""
 LOAD_WAIT_MS = 60_000.0
 """How long a request without a deadline waits for its model to be loaded."""
 
@@ -78,13 +80,15 @@ class Predict:
             if at_hand:
                 raise
             raise Loading(f"{model} had to be loaded, and the deadline did not allow the wait: retry") from error
+        top = prediction.top
+        del body, asked, prediction  # the tensors are the engine's to drop
         gone = asyncio.create_task(self._cancel_when_gone(receive, ticket))
         gone.add_done_callback(_look_at)
         try:
             if streams:
-                await self._stream(ticket, prediction.top, send)
+                await self._stream(ticket, top, send)
             else:
-                await self._reply(ticket, prediction.top, gone, send)
+                await self._reply(ticket, top, gone, send)
         finally:
             gone.cancel()
             self._engine.finish(ticket)
@@ -123,29 +127,35 @@ class Predict:
         if not ended and _has_left(gone):
             return
         if not ended:
-            raise Internal("no row of the request was answered; the server's log has the details")
+            log.error("a request ended and none of its rows had an end")
+            raise Internal("internal error: no row was answered; the server's log has the details")
         if all(isinstance(event, RowFailure) for event in ended):
             raise _first_error(ended)
         body = dumps(reply_json(ticket.served.manifest, ticket.id, ended, top, **_times(ticket)))
         await send(_head(200, ((b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)))))
+        ticket.handed_at = time.perf_counter()
         await send({"type": "http.response.body", "body": body})
 
     async def _stream(self, ticket: Ticket, top: int, send: Send) -> None:
         """Opened at admission; every event as it comes, ``done`` once each row has ended."""
         await send(_head(200, sse.HEADERS))
-        manifest, number = ticket.served.manifest, 0
+        manifest, number, waited_s = ticket.served.manifest, 0, 0.0
         try:
             while events := await self._next(ticket, send):
                 pieces = []
                 for event in events:
                     number += 1
                     pieces.append(sse.event(_kind(event), event_json(manifest, ticket.id, event, top), number))
+                offered_at = time.perf_counter()
                 await send(_piece(b"".join(pieces)))
+                waited_s = max(waited_s, time.perf_counter() - offered_at)
             last = sse.event("done", done_json(manifest, ticket.id, **_times(ticket)), number + 1)
         except Exception:  # the head is out: an error can only be an event
             log.exception("internal error")
             fault = error_body(Internal("internal error; the server's log has the details"), current_request.get())
             last = sse.event("error", {"id": ticket.id, **fault}, number + 1)
+        if waited_s < SLOW_READER_S:
+            ticket.handed_at = time.perf_counter()
         await send({"type": "http.response.body", "body": last})
 
     async def _next(self, ticket: Ticket, send: Send) -> list[Event]:

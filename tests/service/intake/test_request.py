@@ -50,7 +50,7 @@ def read(content_type, body, *query, manifest=VECTOR) -> Prediction:
 def test_every_way_to_send_a_tensor(content_type, body):
     """JSON, base64, raw bytes and multipart, declared or not, are the same request."""
     got = read(content_type, body)
-    assert (got.rows, got.dims, got.policy, got.top, got.trace, got.stream) == (2, {}, Policy(), 0, False, False)
+    assert (got.rows, got.dims, got.policy, got.top, got.trace, got.stream) == (2, {}, Policy(), 0, False, None)
     assert got.tensors["x"].dtype == np.float32
     assert got.tensors["x"].tolist() == ROWS
 
@@ -185,3 +185,42 @@ def test_inputs_named_like_keys():
     assert read(JSON, {"inputs": {"data": ROWS}}, manifest=manifest).tensors["data"].tolist() == ROWS
     manifest = manifest_of(tensor("policy"))
     assert read(*multipart(("policy", BYTES)), manifest=manifest).tensors["policy"].tolist() == ROWS
+
+
+@pytest.mark.parametrize(("text", "stream"), [("true", True), ("1", True), ("false", False), ("0", False)])
+def test_a_stream_declined(text, stream):
+    """``stream`` that is said to be false is told from silence, wherever it is said."""
+    assert read(RAW, BYTES, ("stream", text)).stream is stream
+    assert read(*multipart(("x", BYTES), ("stream", text.encode()))).stream is stream
+    assert read(JSON, {"inputs": ROWS, "stream": stream}).stream is stream
+    assert read(JSON, {"inputs": ROWS, "stream": stream}, ("top", "1")).stream is stream
+    assert read(JSON, {"inputs": ROWS, "stream": None}).stream is None
+
+
+EMPTY = b"[%b[]]" % (b"[]," * 30_000)
+"""More lists than a request of four rows can need, in more text than is parsed uncounted."""
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body", "error", "says"),
+    [
+        (JSON, b'{"inputs":%b}' % EMPTY, BatchTooLarge, "the body holds 30003 lists and objects; at most 74 are read"),
+        (JSON, b'{"inputs":[[1,2,3]],"policy":%b}' % EMPTY, BatchTooLarge, "the body holds 30004"),
+        (JSON, b'{"inputs":[%b{}]}' % (b"{}," * 30_000), BatchTooLarge, "the body holds 30003"),
+        (*multipart(("x", EMPTY, JSON)), BatchTooLarge, "the part 'x' holds 30002"),
+        (*multipart(("x", EMPTY)), BatchTooLarge, "the part 'x' holds 30002"),
+        (*multipart(("x", BYTES), ("policy", EMPTY)), InvalidField, "'policy' holds 30002"),
+    ],
+)
+def test_more_lists_than_rows_need(content_type, body, error, says):
+    """A text of endless lists is refused before it is parsed, whichever part of the request it is."""
+    with pytest.raises(error, match=says):
+        read(content_type, body)
+
+
+def test_as_many_lists_as_rows_need():
+    """The largest request is read, however much white space makes it long; one of a few rows too many says so."""
+    row, space = [1.0, 2.0, 3.0], b" " * 70_000
+    assert read(JSON, orjson.dumps({"inputs": [row] * 4}) + space).rows == 4
+    with pytest.raises(BatchTooLarge, match="5 rows; at most 4"):
+        read(JSON, orjson.dumps({"inputs": [row] * 5}) + space)

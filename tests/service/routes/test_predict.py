@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from PIL import Image
 from anytime.model_store import Store
 from tests.bundles import quantised, sequence
 from tests.service import spinner
-from tests.service.live import Live, live
+from tests.service.live import Live, assert_refused, live
 
 ROWS = [spinner.row(), spinner.row(yes=0.25, no=1.25), spinner.row(yes=4.0)]
 PIXELS = quantised.inputs(3)["pixels"]
@@ -114,6 +115,26 @@ def test_a_large_body_is_read_elsewhere(web: Live) -> None:
     padded = json.dumps(body).encode() + b" " * 100_000
     known = rows(web.post("spinner", body))
     assert rows(web.post("spinner", content=padded, headers={"Content-Type": "application/json"})) == known
+
+
+def test_a_body_of_endless_lists_is_refused(web: Live) -> None:
+    """More lists than any request needs are refused, and nobody else notices."""
+    content = b'{"inputs":[%b[]]}' % (b"[]," * 1_000_000)
+    error = assert_refused(web.post("spinner", content=content), 422, "batch_too_large")
+    assert error["lists"] == 1_000_003
+    assert web.post("spinner", {"inputs": ROWS}).status_code == 200
+
+
+def test_the_threads_that_read_end_with_the_service(mixed_store: Path) -> None:
+    """There are as many as workers at most, and none once it has stopped."""
+    before = set(threading.enumerate())
+    with live(mixed_store, workers=2) as service:
+        for _ in range(5):
+            content = json.dumps({"inputs": ROWS}).encode() + b" " * 100_000
+            assert service.post("spinner", content=content).status_code == 200
+        readers = [thread for thread in threading.enumerate() if thread.name.startswith("reader")]
+        assert 1 <= len(set(readers) - before) <= 2
+    assert not any(thread.is_alive() for thread in set(readers) - before)
 
 
 def test_top_lists_labels(web: Live) -> None:

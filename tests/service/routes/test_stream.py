@@ -60,6 +60,31 @@ def test_a_stream_may_be_asked_for_anywhere(ask: dict[str, Any], web: Live) -> N
     assert events(reply.text)[-1][0] == "done"
 
 
+@pytest.mark.parametrize(
+    "ask",
+    [
+        {"json": {"inputs": [ROW], "stream": False}},
+        {"json": {"inputs": [ROW]}, "params": {"stream": "false"}},
+        {"files": {"x": (None, json.dumps([ROW]), "application/json")}, "data": {"stream": "0"}},
+    ],
+    ids=["body", "query", "form"],
+)
+def test_a_stream_declined_outranks_accept(ask: dict[str, Any], web: Live) -> None:
+    """Who says that no stream is wanted gets one reply, whatever ``Accept`` a library sends along."""
+    reply = web.post("spinner", **ask, headers={"Accept": "text/event-stream"})
+    assert reply.headers["content-type"] == "application/json"
+    assert len(reply.json()["rows"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [("TEXT/Event-Stream", "text/event-stream; charset=utf-8"), ("text/event-stream;q=0, */*", "application/json")],
+)
+def test_accept_is_read_as_http_says(accept: str, kind: str, web: Live) -> None:
+    """In any case of letters, and a weight of 0 is a no."""
+    assert web.post("spinner", {"inputs": [ROW]}, headers={"Accept": accept}).headers["content-type"] == kind
+
+
 def test_several_rows(web: Live) -> None:
     """Each row streams the exits up to its own stop and has one ``final``, after its last prediction; ``done`` is last."""
     rows = [spinner.row(), spinner.row(yes=4.0), spinner.row(yes=0.6), spinner.row(yes=4.0)]
