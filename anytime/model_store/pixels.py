@@ -80,7 +80,7 @@ def _high_bytes(image: Image.Image) -> Image.Image:
     """Sixteen bits of gray to eight, with no copy on the way that is wider than the picture."""
     wide = np.asarray(image)
     high = np.empty(wide.shape, np.uint8)
-    np.right_shift(wide, 8, out=high, casting="unsafe")  # a PNG holds 0..65535, whether Pillow says I;16 or I
+    np.right_shift(wide, 8, out=high, casting="unsafe")
     return Image.fromarray(high)
 
 

@@ -232,7 +232,7 @@ def test_a_batch_that_never_fits_is_no_overload(mixed_store) -> None:
 
 def test_full_state_refuses(mixed_store) -> None:
     """Rows whose state does not fit beside what is under way are 429."""
-    with live(mixed_store, state_bytes=1024, queue_rows=1000, batch_rows=60) as service, busy(service, 25):
+    with live(mixed_store, state_bytes=5000, queue_rows=1000, batch_rows=60) as service, busy(service, 25):
         assert_refused(service.post("spinner", {"inputs": [ROW] * 25}), 429, "state_full")
 
 

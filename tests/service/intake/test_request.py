@@ -205,7 +205,7 @@ EMPTY = b"[%b[]]" % (b"[]," * 30_000)
     ("content_type", "body", "error", "says"),
     [
         (JSON, b'{"inputs":%b}' % EMPTY, BatchTooLarge, "the body holds 30003 lists and objects; at most 74 are read"),
-        (JSON, b'{"inputs":[[1,2,3]],"policy":%b}' % EMPTY, BatchTooLarge, "the body holds 30004"),
+        (JSON, b'{"inputs":[[1,2,3]],"policy":%b}' % EMPTY, BatchTooLarge, "the body holds 30005"),
         (JSON, b'{"inputs":[%b{}]}' % (b"{}," * 30_000), BatchTooLarge, "the body holds 30003"),
         (*multipart(("x", EMPTY, JSON)), BatchTooLarge, "the part 'x' holds 30002"),
         (*multipart(("x", EMPTY)), BatchTooLarge, "the part 'x' holds 30002"),
