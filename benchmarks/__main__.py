@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-NAMES = ("staging", "boundary", "http", "latency", "process")
+NAMES = ("staging", "boundary", "http", "deadlines", "latency", "process")
 
 
 def main(names: list[str]) -> int:
