@@ -3,9 +3,9 @@
 To close a socket with unread data resets the connection, and a reset throws away the reply that the client has not read
 yet (RFC 9112, section 9.6): a body over the limit would be answered by a broken pipe instead of a 413.
 
-uvicorn writes head and body apart, and uvloop makes each write a system call: under load, with the client on the same cores,
-the first of two cost more than a small network's whole routing. So a head waits for the body, but never beyond this turn of
-the event loop.
+uvicorn writes head and body apart, and uvloop makes each write a system call; a profile under load found a fifth of the time
+in those two. So a head waits for the body, but never beyond this turn of the event loop. One system call less is certain; a
+higher rate was not told from noise.
 """
 
 from __future__ import annotations
