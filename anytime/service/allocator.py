@@ -1,7 +1,8 @@
 """glibc's malloc, told to keep what ONNX Runtime frees for the next run instead of returning it page by page.
 
 By default a thread's heap may shrink after a run and be faulted in again by the next. On a quiet machine a 3 ms network
-took the same time with and without; kept until larger networks are measured. ONNX Runtime's own arena would do too, but never gives memory back; this does, when it is asked to.
+took the same time with and without; kept until larger networks are measured.
+ONNX Runtime's own arena would do too, but never gives memory back; this does, when it is asked to.
 Elsewhere (macOS, musl) these do nothing.
 """
 
