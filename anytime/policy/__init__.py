@@ -12,7 +12,7 @@ from anytime.policy.errors import (
     UnknownPolicyField,
 )
 from anytime.policy.layers import merge
-from anytime.policy.outcome import Outcome, Verdict, read_outcome
+from anytime.policy.outcome import Outcome, Reader, Verdict, read_outcome
 from anytime.policy.plan import Leg, Plan, make_plan
 from anytime.policy.policy import Policy, parse_policy, parse_query
 from anytime.policy.replay import Replayed, replay
@@ -22,8 +22,8 @@ from anytime.policy.walk import Walk
 
 __all__ = [
     "REASONS", "Ahead", "Answer", "BudgetTooSmall", "Decision", "HeadOutputInvalid", "Leg", "Outcome", "Plan", "Policy",
-    "PolicyConflict", "PolicyError", "PolicyOutOfRange", "PolicyUnsupported", "Reason", "Replayed", "Resolved", "Spent",
-    "Trace", "TraceError", "UnknownPolicyField", "Verdict", "Walk", "answer_level", "check_default", "choose_answer",
-    "decide", "limit", "load_trace", "make_plan", "merge", "parse_policy", "parse_query", "read_outcome", "replay",
-    "resolve",
+    "PolicyConflict", "PolicyError", "PolicyOutOfRange", "PolicyUnsupported", "Reader", "Reason", "Replayed", "Resolved",
+    "Spent", "Trace", "TraceError", "UnknownPolicyField", "Verdict", "Walk", "answer_level", "check_default",
+    "choose_answer", "decide", "limit", "load_trace", "make_plan", "merge", "parse_policy", "parse_query",
+    "read_outcome", "replay", "resolve",
 ]  # fmt: skip

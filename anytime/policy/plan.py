@@ -6,14 +6,14 @@ fall between legs.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from anytime.model_store import Flow
 from anytime.model_store.flow import Node, Nodes, indices
-from anytime.policy.decide import Ahead
+from anytime.policy.decide import Ahead, read_level
 from anytime.policy.errors import BudgetTooSmall
-from anytime.policy.resolve import Resolved
+from anytime.policy.resolve import AUTO, Resolved
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,9 @@ class Leg:
     macs: int
     ahead: Ahead
     """What going on to this leg costs, under a policy without a clock."""
+    glance: float | None = None
+    """Where nothing but a confidence can stop a row at this exit: one whose top probability is not above this goes on, and
+    ``decide`` need not be asked. None: ask."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,11 @@ class Plan:
     flow: Flow
     legs: tuple[Leg, ...]
     watched: bool
+
+    @cached_property
+    def glance_level(self) -> int:
+        """The level that a glance reads."""
+        return read_level(self.policy)
 
     @cached_property
     def nodes(self) -> Nodes:
@@ -57,19 +65,34 @@ def make_plan(policy: Resolved, flow: Flow, *, stream: bool = False, trace: bool
     Raises ``BudgetTooSmall`` where ``max_macs`` or ``max_cost`` is below the cheapest permitted exit.
     """
     shows_all = stream or trace
-    timed = not policy.exact and (policy.deadline_ms is not None or policy.max_ms is not None)
     permitted = [exit for exit in range(1, policy.max_exit + 1) if exit not in policy.passive]
     ruled = [exit for exit in permitted if policy.can_stop(exit)]
-    watched = shows_all or timed or bool(ruled)
+    watched = shows_all or timed(policy) or bool(ruled)
     if shows_all:
         consulted = set(range(1, policy.max_exit + 1))
-    elif timed:
+    elif timed(policy):
         consulted = set(permitted)
     else:
         consulted = _for_rules(policy, permitted, ruled) | _for_answer(policy, permitted)
     if policy.max_macs is not None:
         consulted = _within_budget(flow, policy, permitted, consulted)
-    return Plan(policy, flow, _legs(flow, sorted(consulted)), watched)
+    legs = _legs(flow, sorted(consulted))
+    return Plan(policy, flow, tuple(replace(leg, glance=_glance(policy, leg.exit)) for leg in legs), watched)
+
+
+def _glance(policy: Resolved, exit: int) -> float | None:
+    """The threshold of ``Leg.glance``; 1 where no rule can fire, for no probability is above it."""
+    if timed(policy) or policy.max_macs is not None or policy.level == AUTO:
+        return None
+    if not policy.can_stop(exit):
+        return 1.0
+    threshold = policy.confidence[exit - 1] if policy.confidence is not None else None
+    return threshold if policy.rules == ("confidence",) else None
+
+
+def timed(policy: Resolved) -> bool:
+    """Whether a clock may stop a row at any exit."""
+    return not policy.exact and (policy.deadline_ms is not None or policy.max_ms is not None)
 
 
 def _for_rules(policy: Resolved, permitted: list[int], ruled: list[int]) -> set[int]:

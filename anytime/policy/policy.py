@@ -65,14 +65,21 @@ class Policy(BaseModel):
 
     def __eq__(self, other: object) -> bool:
         """Whether both say the same of the same fields: a null that removes a field is not silence about it."""
-        return super().__eq__(other) and isinstance(other, Policy) and self.model_fields_set == other.model_fields_set
+        if not isinstance(other, Policy):
+            return NotImplemented
+        return self.model_fields_set == other.model_fields_set and self.__dict__ == other.__dict__
 
     def __hash__(self) -> int:
-        return hash((frozenset(self.model_fields_set), *self.__dict__.values()))
+        values = self.__dict__
+        return hash(frozenset([(name, values[name]) for name in self.model_fields_set]))
 
     def given(self, name: str) -> bool:
         """Whether this layer sets the field to a value (not null)."""
         return getattr(self, name) is not None
+
+
+SILENT = Policy()
+"""Says nothing: what most requests bring, made once."""
 
 
 def parse_policy(fields: Mapping[str, Any]) -> Policy:
@@ -80,6 +87,8 @@ def parse_policy(fields: Mapping[str, Any]) -> Policy:
 
     Raises ``UnknownPolicyField`` or ``PolicyOutOfRange``, both naming the field.
     """
+    if not fields:
+        return SILENT
     for name in fields:
         if name not in Policy.model_fields:
             raise _unknown(str(name)[:64])

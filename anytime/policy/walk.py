@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from anytime.model_store.flow import Node
 from anytime.policy.answer import Answer, answer_level, choose_answer
-from anytime.policy.decide import Ahead, Decision, Spent, decide, limit
+from anytime.policy.decide import CONTINUE, Ahead, Decision, Spent, decide, limit
 from anytime.policy.outcome import Outcome
 from anytime.policy.plan import Leg, Plan
 
@@ -77,13 +77,16 @@ class Walk:
     def heard(self, outcome: Outcome, ahead: Ahead | None) -> Decision:
         """The consulted exit has said ``outcome``: stop, or go on to the next leg. ``ahead``: None at the way's end."""
         self.outcomes.append(outcome)
-        decision = decide(self.plan.policy, self.outcomes, Spent(self.macs, self.compute_ms), ahead)
-        if decision.stops:
-            self.decision = decision
-        else:
-            self._leg += 1
-            self._step = 0
-        return decision
+        plan = self.plan
+        glance = plan.legs[self._leg].glance
+        if glance is None or ahead is None or ahead.overloaded or outcome.verdicts[plan.glance_level].top > glance:
+            decision = decide(plan.policy, self.outcomes, Spent(self.macs, self.compute_ms), ahead)
+            if decision.reason is not None:
+                self.decision = decision
+                return decision
+        self._leg += 1
+        self._step = 0
+        return CONTINUE
 
     def stop(self, reason: Decision) -> None:
         """Stopped from outside: a deadline's timer, a cancel, a shutdown."""

@@ -59,8 +59,10 @@ class Live:
 
     @property
     def graphs(self) -> int:
-        """How many graphs have run, by the runner's count."""
-        return int(self.metric("anytime_graph_seconds_count"))
+        """How many graphs have been started since their models were loaded, by the runners' own count."""
+        catalogue = self.service.catalogue
+        served = [catalogue.at_hand(name, None) for name in catalogue.models]
+        return sum(one.runner.started for one in served if one is not None)
 
     def stop(self) -> None:
         """What a signal does."""

@@ -221,14 +221,10 @@ class Engine:
                     run = self._choose()
                 self._running[number] = run
             try:
-                execute(run, self._may_go_on)
+                execute(run, self._scheduler)
             except Exception:  # our own bug must cost these rows and not the worker
                 log.exception("a run failed")
                 run.fail(_internal())
-
-    def _may_go_on(self, job: Job) -> bool:
-        """Whether a row may run its next piece without a choice: nobody waits for one. Read without the lock, on purpose."""
-        return not job.ended and not len(self._scheduler) and job.is_unwatched
 
     def _choose(self) -> Run | None:
         """The next run; rows whose next exit no longer fits their deadline are answered instead."""
@@ -278,8 +274,8 @@ class Engine:
                 log.exception("a row could not be settled")
                 if not job.ended:
                     self._end(job, "failed", RowFailure(job.row, _internal()))
-        if self._idle and len(self._scheduler) > 1:
-            self._changed.notify(len(self._scheduler) - 1)
+        if self._idle and self._scheduler.waiting > 1:
+            self._changed.notify(self._scheduler.waiting - 1)
 
     def _settle_row(self, job: Job, result: Outcome | ServiceError | None, now: float) -> None:
         if isinstance(result, ServiceError):
@@ -287,9 +283,7 @@ class Engine:
             return
         if job.walk.decision is not None:
             self._end(job, "answered", job.final())
-        elif result is None:
-            job.go_on()
-        else:
+        elif result is not None:
             self._hear(job, result, now)
         if not job.ended:
             self._scheduler.put(job)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 
 import numpy as np
 
-from anytime.policy import HeadOutputInvalid, Outcome, read_outcome
+from anytime.policy import HeadOutputInvalid, Outcome
 from anytime.service.engine.job import Job
 from anytime.service.engine.program import Step
+from anytime.service.engine.scheduler import Scheduler
 from anytime.service.errors import ModelFailed, ServiceError
 
 Slots = dict[int, np.ndarray]
@@ -30,7 +30,8 @@ class Run:
         self.ran: list[tuple[Step, float]] = []
         """The steps that ran, in order, and the seconds each took."""
         self.results: list[Outcome | ServiceError | None] = []
-        """Per job: what its exit said, None where none was due or it was heard already, or why it failed."""
+        """Per job: what its exit said; or why it failed; None where no exit was due or it was heard already, and the job
+        stands where it goes on."""
 
     @property
     def typical_ms(self) -> float:
@@ -42,24 +43,29 @@ class Run:
         self.results = [error] * len(self.jobs)
 
 
-def execute(run: Run, may_go_on: Callable[[Job], bool] = lambda job: False) -> None:
+def execute(run: Run, queue: Scheduler | None = None) -> None:
     """Runs the piece's graphs, unless every row has been ended meanwhile; a graph's boundary is where that is seen.
 
-    ``may_go_on``: whether a row by itself may run its next piece at once, because nobody waits for the choice and nobody
-    watches the row. Then its exits are heard here; only the last of its way is left to hear.
+    A row by itself that nobody watches runs on, piece after piece, as long as the ``queue`` would choose it again: its exits
+    are heard here, and only the last of its way is left to hear. Between two runs of ONNX Runtime the interpreter is cold
+    in the caches, and a call costs several times what it does in a tight loop: hence few of them on this way.
     """
     if len(run.jobs) > 1:
         run.results = _run_batch(run)
         return
     job = run.jobs[0]
     said = _run_one(run)
-    while may_go_on(job) and not isinstance(said, ServiceError):
+    while not job.ended and not isinstance(said, ServiceError):
         if said is None:
             job.go_on()
-        elif (leg := job.walk.next_leg) is None:
+        elif queue is None or not job.is_unwatched or (leg := job.walk.next_leg) is None:
             break
-        elif job.heard(said, leg.ahead).stops:
+        else:
+            stops = job.heard(said, leg.ahead).reason is not None
             said = None
+            if stops:
+                break
+        if queue is None or not job.is_unwatched or not queue.goes_on(job):
             break
         run.piece, run.started_at = job.piece, time.perf_counter()
         said = _run_one(run)
@@ -73,23 +79,35 @@ def _run_one(run: Run, row: int = 0, again: int | None = None) -> Outcome | Serv
     That step counts once, and what had run before it does not run again.
     """
     job, slots = run.jobs[row], run.slots[row]
+    walk = job.walk
     outputs: list[np.ndarray] = []
     for number, step in enumerate(run.piece.steps[again or 0 :], again or 0):
         if job.ended:
             return None
         if number != again:
-            job.walk.started(step.node)
+            walk.started(step.node)
+        feeds = {}
+        for name, slot in step.feeds:
+            feeds[name] = slots[slot]
         try:
-            outputs, seconds = step.call({name: slots[slot] for name, slot in step.feeds})
+            outputs, seconds = step.call(feeds)
         except ModelFailed as error:
             return error
         if again is None:
             run.ran.append((step, seconds))
-        slots.update(zip(step.keeps, outputs, strict=False))
+        for slot, output in zip(step.keeps, outputs, strict=False):
+            slots[slot] = output
         for slot in step.drops:
             del slots[slot]
         job.ran(step, seconds * 1e3)
     return _outcome(run, run.piece.steps[-1], outputs, 0)
+
+
+def _run_rest(run: Run, row: int, again: int) -> Outcome | ServiceError | None:
+    said = _run_one(run, row, again)
+    if said is None and not run.jobs[row].ended:
+        run.jobs[row].go_on()
+    return said
 
 
 def _run_batch(run: Run) -> list[Outcome | ServiceError | None]:
@@ -109,12 +127,16 @@ def _run_batch(run: Run) -> list[Outcome | ServiceError | None]:
             outputs, seconds = step.call({name: columns[slot] for name, slot in step.feeds})
         except ModelFailed:
             _scatter(run, columns, run.piece.steps[:number])
-            return [_run_one(run, row, again=number) for row in range(len(run.jobs))]
+            return [_run_rest(run, row, number) for row in range(len(run.jobs))]
         run.ran.append((step, seconds))
         columns |= dict(zip(step.keeps, outputs, strict=False))
         for job in run.jobs:
             job.ran(step, seconds * 1e3 / len(run.jobs))
     _scatter(run, columns, run.piece.steps)
+    if not step.says:
+        for job in run.jobs:
+            if not job.ended:
+                job.go_on()
     return [_outcome(run, step, outputs, row) for row in range(len(run.jobs))]
 
 
@@ -131,11 +153,13 @@ def _scatter(run: Run, columns: Slots, ran: tuple[Step, ...]) -> None:
 def _outcome(run: Run, step: Step, outputs: list[np.ndarray], row: int) -> Outcome | ServiceError | None:
     if not step.says:
         return None
-    kept = len(step.keeps)
-    said = {name: outputs[kept + place][row] for place, name in enumerate(step.says)}
+    said, place = {}, len(step.keeps)
+    for name in step.says:
+        said[name] = outputs[place][row]
+        place += 1
     if len(run.jobs) > 1:  # a view would hold the whole batch's output for as long as this row goes on
         said = {name: values.copy() for name, values in said.items()}
     try:
-        return read_outcome(run.served.manifest, step.node.stage, said)
+        return run.served.readers[step.node.stage - 1].read(said)
     except HeadOutputInvalid as error:
         return ModelFailed(f"the model's exit {step.node.stage} failed on this input: {error}")

@@ -26,6 +26,8 @@ class Runner:
     def __init__(self, bundle: Bundle, intra_op_threads: int = 1) -> None:
         """Raises ``GraphUnreadable`` where ONNX Runtime refuses a file that ``onnx`` could read."""
         self._sessions: dict[str, ort.InferenceSession] = {}
+        self.started = 0
+        """Runs begun on all threads; counted anew from the warm-up on."""
         options = _options(intra_op_threads)
         for node in bundle.flow.nodes:
             file = node.graph.file
@@ -51,6 +53,7 @@ class Runner:
         run, clock, names = self._sessions[file].run, time.perf_counter, list(fetches)
 
         def call(feeds: Mapping[str, np.ndarray]) -> tuple[list[np.ndarray], float]:
+            self.started += 1
             start = clock()
             try:
                 outputs = run(names, feeds)

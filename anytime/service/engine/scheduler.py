@@ -37,17 +37,21 @@ class Scheduler:
     def __init__(self) -> None:
         self._heap: list[Entry] = []
         self._groups: dict[Group, dict[Job, None]] = {}
-        self._live = 0
+        self.waiting = 0
+        """How many wait."""
+        self.next_key: Key | None = None
+        """Of the most urgent that waits, or of a husk before it; None if nobody does. A worker reads it without the lock."""
         self._numbers = itertools.count()
 
     def __len__(self) -> int:
-        return self._live
+        return self.waiting
 
     def put(self, job: Job) -> None:
         """The job waits for its next piece."""
         job.waiting = entry = [job.key, next(self._numbers), job]
-        self._live += 1
+        self.waiting += 1
         heapq.heappush(self._heap, entry)
+        self.next_key = self._heap[0][0]
         if job.piece.batch_limit > 1:
             self._groups.setdefault((job.piece, job.ticket.shape), {})[job] = None
 
@@ -56,6 +60,14 @@ class Scheduler:
         if job.waiting is not None:
             self._leave(job)
             self._sweep()
+
+    def goes_on(self, job: Job) -> bool:
+        """Whether ``take`` would choose this job, were it put back: nobody more urgent waits, and nobody could join its run.
+
+        The one question that is asked without the lock: who comes in meanwhile is seen at the next boundary.
+        """
+        key = self.next_key
+        return key is None or (job.key < key and job.piece.batch_limit == 1)
 
     def take(self, idle_workers: int = 0, in_time: Callable[[Job], int] = lambda job: MANY) -> list[Job]:
         """The jobs of the next run, most urgent first; empty if nothing waits.
@@ -83,6 +95,7 @@ class Scheduler:
     def _pop(self) -> Job | None:
         while self._heap:
             job: Job | None = heapq.heappop(self._heap)[-1]
+            self.next_key = self._heap[0][0] if self._heap else None
             if job is not None:
                 self._leave(job)
                 return job
@@ -92,7 +105,7 @@ class Scheduler:
         assert job.waiting is not None, "only who waits can leave"
         job.waiting[-1] = None
         job.waiting = None
-        self._live -= 1
+        self.waiting -= 1
         if job.piece.batch_limit > 1:
             group = (job.piece, job.ticket.shape)
             members = self._groups[group]
@@ -101,6 +114,7 @@ class Scheduler:
                 del self._groups[group]
 
     def _sweep(self) -> None:
-        if len(self._heap) > max(self.HUSKS, 4 * self._live):
+        if len(self._heap) > max(self.HUSKS, 4 * self.waiting):
             self._heap = [entry for entry in self._heap if entry[-1] is not None]
             heapq.heapify(self._heap)
+            self.next_key = self._heap[0][0] if self._heap else None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -13,7 +12,7 @@ from anytime.model_store.bundle import Bundle
 from anytime.model_store.flow import Node, Slot
 from anytime.model_store.manifest import Manifest
 from anytime.model_store.tensors import DTYPES, ROW_AXIS, Dims, bind
-from anytime.policy import Policy, check_default, make_plan, merge, resolve
+from anytime.policy import Policy, Reader, check_default, make_plan, merge, resolve
 from anytime.service.engine.program import Call, Compiler, Program
 from anytime.service.engine.runner import Runner, check_outputs
 from anytime.service.engine.timing import Timing
@@ -25,13 +24,6 @@ _SIZES = (2, 4, 8, 16, 32)
 _PAYS = 0.9
 """A batch of twice the rows pays if a row then takes at most this share of its time."""
 Feeds = Mapping[str, np.ndarray]
-
-
-@dataclass(frozen=True, slots=True)
-class _Ask:
-    policy: Policy
-    stream: bool
-    trace: bool
 
 
 class Served:
@@ -52,10 +44,12 @@ class Served:
         self.bundle = bundle
         self.manifest = bundle.manifest
         self.flow = bundle.flow
+        self.readers = tuple(Reader(bundle.manifest, exit) for exit in range(1, bundle.manifest.exits + 1))
+        """Per exit: how its head's outputs are read."""
         bundle_default = check_default(bundle.manifest, bundle.flow)
         self._defaults = [service_default, *([bundle_default] if bundle_default else [])]
         resolve(merge(self._defaults), bundle.manifest, bundle.flow)  # what every request would meet is told now
-        self._programs: OrderedDict[_Ask, Program] = OrderedDict()
+        self._programs: OrderedDict[tuple[Policy, bool, bool], Program] = OrderedDict()
         self._starts: dict[int, np.ndarray] = {}
         self.runner = make_runner(bundle, intra_op_threads)
         self._compiler = Compiler(bundle.flow, self.runner.prepare, self._batch_pays, _outcome_bytes(bundle.manifest))
@@ -67,6 +61,7 @@ class Served:
         self.in_flight = 0
         """Rows admitted and not ended; a bundle with any is never unloaded."""
         self._warm_up(warmup_s)
+        self.runner.started = 0
 
     @property
     def name(self) -> str:
@@ -78,7 +73,7 @@ class Served:
 
     def program(self, policy: Policy, *, stream: bool = False, trace: bool = False) -> Program:
         """The program of a request's policy over the defaults. Raises ``PolicyError``."""
-        ask = _Ask(policy, stream, trace)
+        ask = (policy, stream, trace)
         program = self._programs.get(ask)
         if program is None:
             resolved = resolve(merge([*self._defaults, policy]), self.manifest, self.flow)

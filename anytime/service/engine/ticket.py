@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import math
-import secrets
+import os
 from collections import deque
+from collections.abc import Mapping
+
+import numpy as np
 
 from anytime.service.engine.messages import Event, Work
 from anytime.service.engine.program import Program
 from anytime.service.engine.served import Served
 
+_NOTHING: Mapping[str, np.ndarray] = {}
 NEVER = math.inf
 """The deadline of a request without one."""
 
@@ -25,10 +28,11 @@ class Ticket:
     def __init__(
         self, served: Served, program: Program, work: Work, number: int, loop: asyncio.AbstractEventLoop
     ) -> None:
-        self.id = secrets.token_urlsafe(12)
+        self.id = os.urandom(12).hex()
+        """Unguessable."""
         self.served = served
         self.program = program
-        self.work = dataclasses.replace(work, tensors={})
+        self.work = Work(_NOTHING, work.rows, work.arrived, work.streams, work.traces)
         """Without its tensors: those are the jobs' to drop, once no later graph reads them."""
         self.number = number
         deadline_ms = program.plan.policy.deadline_ms

@@ -18,7 +18,7 @@ def served(spelled_bundle):
 
 
 def step(job):
-    """Runs its next piece; what its exit said, None where none was due."""
+    """Runs its next piece; what its exit said, None where none was due or it was heard."""
     one = Run([job], 0.0)
     execute(one)
     return one.results[0]
@@ -29,7 +29,6 @@ def test_it_stands_before_each_piece_in_turn(served):
     (job,) = jobs_of(served, rows(HARD), confidence=[None, 0.9, None])
     assert job.is_new
     assert step(job) is None
-    job.go_on()
     assert not job.is_new
     assert not job.heard(step(job), job.walk.next_leg.ahead).stops
     assert job.heard(step(job), job.walk.next_leg).stops

@@ -134,7 +134,7 @@ def test_ids_cannot_be_guessed(served):
     async def main():
         ids = {ticket_of(served, streams=False).id for _ in range(1000)}
         assert len(ids) == 1000
-        assert {len(id) for id in ids} == {16}
+        assert {len(id) for id in ids} == {24}
 
     run(main())
 
