@@ -56,8 +56,7 @@ def _parts(served: Served) -> dict[str, Callable[[], object]]:
 
     def count() -> None:
         timing.add(time.perf_counter(), 1.0, 1)
-        metrics.ran("tiny", 1, "head", 0.001)
-        metrics.batched("tiny", 1, 1)
+        metrics.ran("tiny", [(step.node, 0.001)], 1)
 
     return {
         "a piece from feeds to outcome, all in": lambda: execute(Run([Job(ticket, 0, {0: IMAGE})], 0.0)),

@@ -15,7 +15,7 @@ from anytime.policy.plan import Leg, Plan
 class Walk:
     """The progress of one row along its plan."""
 
-    __slots__ = ("_leg", "_step", "compute_ms", "decision", "depth", "macs", "outcomes", "plan")
+    __slots__ = ("_first", "_leg", "begun", "decision", "done", "outcomes", "plan")
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
@@ -23,14 +23,12 @@ class Walk:
         """Of the exits consulted so far."""
         self.decision: Decision | None = None
         """Set once the row stops."""
-        self.macs = 0
-        """Multiply-adds of every graph started."""
-        self.compute_ms = 0.0
-        """A run's time over its rows, summed over the graphs that finished."""
-        self.depth = 0
-        """The deepest exit whose head finished."""
+        self.begun: list[Node] = []
+        """Every graph started: it counts, whether or not it is waited for."""
+        self.done: list[tuple[Node, float]] = []
+        """Every graph that finished, and the milliseconds of its run over its rows. Whoever runs graphs appends to both."""
         self._leg = 0
-        self._step = 0
+        self._first = 0
 
     @property
     def node(self) -> Node:
@@ -41,6 +39,10 @@ class Walk:
     def rest(self) -> tuple[Node, ...]:
         """The graphs still to run to reach the next consulted exit."""
         return self.plan.legs[self._leg].nodes[self._step :]
+
+    @property
+    def _step(self) -> int:
+        return len(self.done) - self._first
 
     @property
     def has_said(self) -> bool:
@@ -63,16 +65,20 @@ class Walk:
         following = self._leg + 1
         return self.plan.legs[following] if following < len(self.plan.legs) else None
 
-    def started(self, node: Node) -> None:
-        """A graph of this row has been started: it counts, whether or not it is waited for."""
-        self.macs += node.graph.macs
+    @property
+    def macs(self) -> int:
+        """Multiply-adds of every graph started."""
+        return sum([node.graph.macs for node in self.begun])
 
-    def finished(self, node: Node, ms: float) -> None:
-        """The graph has run; ``ms``: the run's time over its rows."""
-        self.compute_ms += ms
-        self._step += 1
-        if node.part == "head" and node.stage > self.depth:
-            self.depth = node.stage
+    @property
+    def compute_ms(self) -> float:
+        """A run's time over its rows, summed over the graphs that finished."""
+        return sum([ms for _, ms in self.done])
+
+    @property
+    def depth(self) -> int:
+        """The deepest exit whose head finished; 0 before the first."""
+        return max([node.stage for node, _ in self.done if node.part == "head"], default=0)
 
     def heard(self, outcome: Outcome, ahead: Ahead | None) -> Decision:
         """The consulted exit has said ``outcome``: stop, or go on to the next leg. ``ahead``: None at the way's end."""
@@ -85,7 +91,7 @@ class Walk:
                 self.decision = decision
                 return decision
         self._leg += 1
-        self._step = 0
+        self._first = len(self.done)
         return CONTINUE
 
     def stop(self, reason: Decision) -> None:

@@ -7,13 +7,14 @@ out. Each tally has one writer at a time: the engine's lock, or the event loop.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from anytime.model_store.flow import Node
 from anytime.policy import Walk
 
 SECONDS = (
@@ -148,13 +149,14 @@ class Metrics(Collector):
     def first_prediction(self, model: str, seconds: float) -> None:
         self._first.observe(seconds, model)
 
-    def ran(self, model: str, stage: int, part: str, seconds: float) -> None:
-        """One run of one graph."""
-        self._graph.observe(seconds, model, stage, part)
-
-    def batched(self, model: str, stage: int, rows: int) -> None:
-        """Rows that shared the run of a stage's graphs."""
-        self._batch.observe(rows, model, stage)
+    def ran(self, model: str, graphs: Iterable[tuple[Node, float]], rows: int) -> None:
+        """Graphs that ran one after another for the same rows, and the seconds each took. One loop, for it is a hot one."""
+        stage = 0
+        for node, seconds in graphs:
+            self._graph.observe(seconds, model, node.stage, node.part)
+            if node.stage != stage:
+                stage = node.stage
+                self._batch.observe(rows, model, stage)
 
     def request(self, model: str, seconds: float) -> None:
         self._request.observe(seconds, model)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from anytime.policy import Ahead, Walk, limit
 from tests.policy.conftest import make_manifest, planned, said
@@ -15,8 +19,8 @@ def run_leg(walk, ms=1.0):
     ran = []
     while not walk.at_boundary:
         node = walk.node
-        walk.started(node)
-        walk.finished(node, ms)
+        walk.begun.append(node)
+        walk.done.append((node, ms))
         ran.append(f"{node.part[0]}{node.stage}")
     return ran
 
@@ -64,7 +68,7 @@ def test_shows_what_is_next():
     assert [node.part for node in walk.rest] == ["body", "body", "body", "head"]
     assert walk.node is walk.rest[0]
 
-    walk.finished(walk.node, 1.0)
+    walk.done.append((walk.node, 1.0))
     assert [node.stage for node in walk.rest] == [2, 3, 3]
     assert not walk.at_boundary
 
@@ -76,14 +80,14 @@ def test_shows_what_is_next():
 def test_a_graph_counts_when_it_starts_and_its_time_when_it_ends():
     """Multiply-adds of a graph in flight count; its milliseconds and its depth only once it has finished."""
     walk = Walk(planned(make_manifest(3), confidence=0.5))
-    walk.started(walk.node)
+    walk.begun.append(walk.node)
     assert (walk.macs, walk.compute_ms, walk.depth) == (100, 0.0, 0)
 
-    walk.finished(walk.node, 2.5)
-    walk.started(walk.node)
+    walk.done.append((walk.node, 2.5))
+    walk.begun.append(walk.node)
     assert (walk.macs, walk.compute_ms, walk.depth) == (110, 2.5, 0)
 
-    walk.finished(walk.node, 0.5)
+    walk.done.append((walk.node, 0.5))
     assert (walk.macs, walk.compute_ms, walk.depth) == (110, 3.0, 1)
 
 
@@ -92,7 +96,7 @@ def test_depth_is_the_deepest_head_that_finished_asked_or_not():
     walk = Walk(planned(make_manifest(3, reads_heads={3: [2]})))
     depths = []
     while not walk.at_boundary:
-        walk.finished(walk.node, 1.0)
+        walk.done.append((walk.node, 1.0))
         depths.append(walk.depth)
 
     assert depths == [0, 0, 2, 2, 3]
@@ -105,7 +109,7 @@ def test_depth_does_not_fall_back():
     walk.heard(said(3, UNSURE), Ahead(0))
     assert walk.node.stage == 2
 
-    walk.finished(walk.node, 1.0)
+    walk.done.append((walk.node, 1.0))
     assert walk.depth == 3
 
 
@@ -116,7 +120,7 @@ def test_can_be_stopped_from_outside(reason):
     assert not walk.has_said
     run_leg(walk)
     walk.heard(said(1, SURE), Ahead(0))
-    walk.started(walk.node)
+    walk.begun.append(walk.node)
     walk.stop(limit(reason))
 
     assert walk.has_said
@@ -130,3 +134,50 @@ def test_answers_with_an_exit_on_the_way():
     outcome = said(1, UNSURE, [0.9, 0.1])
 
     assert (walk.answer_with(outcome).outcome, walk.answer_with(outcome).level) == (outcome, 1)
+
+
+GLANCES = [
+    ({"confidence": 0.6}, [0.6] * 4),
+    ({"confidence": [0.9, None, 0.5, 1]}, [0.9, 1.0, 0.5, 1.0]),
+    ({"confidence": 0.6, "min_exit": 3}, [1.0, 1.0, 0.6, 0.6]),
+    ({"confidence": 0.6, "max_exit": 3}, [0.6] * 3),
+    ({"confidence": 0.6, "commitment": 0.5}, [0.6] * 4),
+    ({}, [1.0] * 4),
+    ({"confidence": 0.6, "max_macs": 330}, [None] * 4),
+    ({"confidence": 0.6, "max_ms": 3.0}, [None] * 4),
+    ({"confidence": 0.6, "patience": 1}, [None] * 4),
+    ({"confidence": 0.6, "patience": 1, "combine": "all"}, [1.0, None, None, None]),
+    ({"confidence": 0.6, "entropy": 0.3}, [None] * 4),
+    ({"patience": 1}, [1.0, None, None, None]),
+]
+"""A policy, and what its exits are glanced at with, every exit shown."""
+
+
+@pytest.mark.parametrize(("fields", "glances"), GLANCES)
+def test_where_a_confidence_is_all_there_is(fields, glances):
+    """A glance is the exit's threshold, 1 where nothing can fire; none where anything else may stop the row."""
+    plan = planned(make_manifest(4, commitment=True), stream=True, **fields)
+    assert [leg.glance for leg in plan.legs] == glances
+
+
+@given(
+    fields=st.sampled_from([fields for fields, _ in GLANCES]),
+    shows=st.booleans(),
+    tops=st.lists(st.sampled_from([0.4, 0.5, 0.6, 0.7, 0.95]), min_size=4, max_size=4),
+    overloaded=st.booleans(),
+)
+def test_a_glance_spares_the_question_and_nothing_else(fields, shows, tops, overloaded):
+    """A walk whose exits are glanced at ends where and why the same walk ends when every exit is asked about."""
+    plan = planned(make_manifest(4, commitment=True), stream=shows, **fields)
+    blind = replace(plan, legs=tuple(replace(leg, glance=None) for leg in plan.legs))
+    ends = []
+    for way in (plan, blind):
+        walk = Walk(way)
+        while walk.decision is None:
+            run_leg(walk)
+            exit, following = walk.leg.exit, walk.next_leg
+            rest = (1 - tops[exit - 1]) / 2
+            ahead = following and Ahead(following.macs, 1.0, overloaded=overloaded and exit == 2)
+            walk.heard(said(exit, [tops[exit - 1], rest, rest], commitment=0.7), ahead)
+        ends.append((walk.decision, walk.macs, [outcome.exit for outcome in walk.outcomes]))
+    assert ends[0] == ends[1]

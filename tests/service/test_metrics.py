@@ -12,6 +12,7 @@ from anytime.service.metrics import DEPTHS, SECONDS, Counters, Histograms, Metri
 from anytime.service.settings import Settings
 from tests.bundles import spelled
 from tests.bundles.spelled import row, rows, sure, unsure
+from tests.policy.conftest import make_manifest, planned
 from tests.service.engine.engines import LONG_MS, answers_of, ends_of, engine_of, run, serve, submit
 
 EASY = row(sure(0), sure(0), sure(0))
@@ -167,12 +168,14 @@ def test_buckets_are_sub_millisecond():
 def test_reading_while_counting():
     """An exposition that is written while others count is whole."""
 
+    nodes = planned(make_manifest(4)).flow.nodes
+
     async def main():
         metrics = Metrics()
 
         def count():
             for n in range(20_000):
-                metrics.ran(f"m{n % 50}", n % 7, "body", 0.001)
+                metrics.ran(f"m{n % 50}", [(nodes[n % 7], 0.001)], 1)
 
         counting = asyncio.create_task(asyncio.to_thread(count))
         while not counting.done():

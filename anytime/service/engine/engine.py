@@ -257,14 +257,9 @@ class Engine:
     def _settle(self, run: Run) -> None:
         now = _now()
         rows = len(run.jobs)
-        stage = 0
-        for step, seconds in run.ran:
-            node = step.node
+        for node, seconds in run.ran:
             run.served.timings[node.index].add(now, seconds * 1e3, rows)
-            self._metrics.ran(run.served.name, node.stage, node.part, seconds)
-            if node.stage != stage:
-                stage = node.stage
-                self._metrics.batched(run.served.name, stage, rows)
+        self._metrics.ran(run.served.name, run.ran, rows)
         for job, result in zip(run.jobs, run.results, strict=True):
             if job.ended:
                 continue

@@ -9,7 +9,7 @@ import numpy as np
 
 from anytime.policy import Ahead, Decision, Outcome, Walk
 from anytime.service.engine.messages import RowAnswer, RowTrace
-from anytime.service.engine.program import Piece, Step
+from anytime.service.engine.program import Piece
 from anytime.service.engine.served import Served
 from anytime.service.engine.ticket import NEVER, Ticket
 
@@ -33,7 +33,7 @@ class Job:
 
     __slots__ = (
         "_leg", "_piece", "ended", "first_at", "is_unwatched", "key", "legs", "piece", "row", "served", "slots", "ticket",
-        "times", "waiting", "walk",
+        "waiting", "walk",
     )  # fmt: skip
 
     def __init__(self, ticket: Ticket, row: int, slots: dict[int, np.ndarray]) -> None:
@@ -48,7 +48,6 @@ class Job:
         self.ended = False
         self.waiting: list[Any] | None = None
         """The scheduler's entry while the job waits."""
-        self.times: list[tuple[int, str, float]] | None = [] if ticket.work.traces else None
         self.first_at: float | None = None
         """When its first exit spoke, on ``time.perf_counter``."""
         self.is_unwatched = not ticket.work.streams and ticket.due_at == NEVER and self.walk.plan.policy.max_ms is None
@@ -62,12 +61,6 @@ class Job:
     def is_new(self) -> bool:
         """Whether it stands before its first piece."""
         return self.piece is self.legs[0][0]
-
-    def ran(self, step: Step, ms: float) -> None:
-        """A graph of this row has run; called by the worker that runs it."""
-        self.walk.finished(step.node, ms)
-        if self.times is not None:
-            self.times.append((step.node.stage, step.node.part, ms))
 
     def heard(self, outcome: Outcome, ahead: Ahead | None) -> Decision:
         """The consulted exit spoke: stop, or stand before the next leg."""
@@ -106,9 +99,8 @@ class Job:
         """The reply of a row that stopped with at least one outcome."""
         walk = self.walk
         assert walk.decision is not None, "a final row has stopped"
-        trace = (
-            None
-            if self.times is None
-            else RowTrace(tuple((o.exit, o.outputs) for o in walk.outcomes), tuple(self.times))
-        )
+        trace = None
+        if self.ticket.work.traces:
+            graphs = tuple((node.stage, node.part, ms) for node, ms in walk.done)
+            trace = RowTrace(tuple((outcome.exit, outcome.outputs) for outcome in walk.outcomes), graphs)
         return RowAnswer(self.row, walk.answer(), walk.depth, walk.cost, walk.compute_ms, walk.decision.reason, trace)

@@ -6,6 +6,7 @@ import time
 
 import numpy as np
 
+from anytime.model_store.flow import Node
 from anytime.policy import HeadOutputInvalid, Outcome
 from anytime.service.engine.job import Job
 from anytime.service.engine.program import Step
@@ -27,8 +28,8 @@ class Run:
         self.started_at = started_at
         self.slots = [job.slots for job in jobs]
         """The jobs' states, taken under the lock: a job may be answered and released while it runs."""
-        self.ran: list[tuple[Step, float]] = []
-        """The steps that ran, in order, and the seconds each took."""
+        self.ran: list[tuple[Node, float]] = []
+        """The graphs that ran, in order, and the seconds each took."""
         self.results: list[Outcome | ServiceError | None] = []
         """Per job: what its exit said; or why it failed; None where no exit was due or it was heard already, and the job
         stands where it goes on."""
@@ -78,14 +79,18 @@ def _run_one(run: Run, row: int = 0, again: int | None = None) -> Outcome | Serv
     ``again``: the step at which the row's batch failed; the row goes on from there, so that one row's fault stays its own.
     That step counts once, and what had run before it does not run again.
     """
-    job, slots = run.jobs[row], run.slots[row]
-    walk = job.walk
+    job, slots, ran = run.jobs[row], run.slots[row], run.ran
+    begun, done = job.walk.begun, job.walk.done
+    steps = run.piece.steps if again is None else run.piece.steps[again:]
+    counted = again is not None
     outputs: list[np.ndarray] = []
-    for number, step in enumerate(run.piece.steps[again or 0 :], again or 0):
+    for step in steps:
         if job.ended:
             return None
-        if number != again:
-            walk.started(step.node)
+        node = step.node
+        if not counted:
+            begun.append(node)
+        counted = False
         feeds = {}
         for name, slot in step.feeds:
             feeds[name] = slots[slot]
@@ -94,13 +99,13 @@ def _run_one(run: Run, row: int = 0, again: int | None = None) -> Outcome | Serv
         except ModelFailed as error:
             return error
         if again is None:
-            run.ran.append((step, seconds))
+            ran.append((node, seconds))
         for slot, output in zip(step.keeps, outputs, strict=False):
             slots[slot] = output
         for slot in step.drops:
             del slots[slot]
-        job.ran(step, seconds * 1e3)
-    return _outcome(run, run.piece.steps[-1], outputs, 0)
+        done.append((node, seconds * 1e3))
+    return _outcome(run, step, outputs, 0) if step.says else None
 
 
 def _run_rest(run: Run, row: int, again: int) -> Outcome | ServiceError | None:
@@ -119,7 +124,7 @@ def _run_batch(run: Run) -> list[Outcome | ServiceError | None]:
         if all(job.ended for job in run.jobs):
             return [None] * len(run.jobs)
         for job in run.jobs:
-            job.walk.started(step.node)
+            job.walk.begun.append(step.node)
         for _, slot in step.feeds:
             if slot not in columns:
                 columns[slot] = np.concatenate([slots[slot] for slots in run.slots])
@@ -128,15 +133,16 @@ def _run_batch(run: Run) -> list[Outcome | ServiceError | None]:
         except ModelFailed:
             _scatter(run, columns, run.piece.steps[:number])
             return [_run_rest(run, row, number) for row in range(len(run.jobs))]
-        run.ran.append((step, seconds))
+        run.ran.append((step.node, seconds))
         columns |= dict(zip(step.keeps, outputs, strict=False))
         for job in run.jobs:
-            job.ran(step, seconds * 1e3 / len(run.jobs))
+            job.walk.done.append((step.node, seconds * 1e3 / len(run.jobs)))
     _scatter(run, columns, run.piece.steps)
     if not step.says:
         for job in run.jobs:
             if not job.ended:
                 job.go_on()
+        return [None] * len(run.jobs)
     return [_outcome(run, step, outputs, row) for row in range(len(run.jobs))]
 
 
@@ -150,9 +156,7 @@ def _scatter(run: Run, columns: Slots, ran: tuple[Step, ...]) -> None:
             slots.pop(slot, None)
 
 
-def _outcome(run: Run, step: Step, outputs: list[np.ndarray], row: int) -> Outcome | ServiceError | None:
-    if not step.says:
-        return None
+def _outcome(run: Run, step: Step, outputs: list[np.ndarray], row: int) -> Outcome | ServiceError:
     said, place = {}, len(step.keeps)
     for name in step.says:
         said[name] = outputs[place][row]

@@ -87,21 +87,37 @@ class Ticket:
 
         A request that does not stream is told everything at once, when its last row has ended.
         """
-        while True:
-            done = self.done  # before the events: whoever ends a row says so first
-            if self._events and (self.work.streams or done):
-                break
-            if done:
-                return []
-            self._waiter = self._loop.create_future()
-            try:
-                await self._waiter
-            finally:
-                self._waiter = None
+        while (said := self._said()) is None:
+            await self._wait()
+        return said
+
+    async def events_within(self, seconds: float) -> list[Event] | None:
+        """As ``events``; None where nothing came in this time."""
+        said = self._said()
+        if said is not None:
+            return said
+        timer = self._loop.call_later(seconds, self.wake)
+        try:
+            await self._wait()
+        finally:
+            timer.cancel()
+        return self._said()
+
+    def _said(self) -> list[Event] | None:
+        done = self.done  # before the events: whoever ends a row says so first
+        if not (self._events and (self.work.streams or done)):
+            return [] if done else None
         said = []
         while self._events:  # one by one, for a worker may add to them meanwhile
             said.append(self._events.popleft())
         return said
+
+    async def _wait(self) -> None:
+        self._waiter = self._loop.create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
 
     def wake(self) -> None:
         """On the event loop: whoever waits for events looks again."""

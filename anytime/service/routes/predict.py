@@ -160,12 +160,9 @@ class Predict:
 
     async def _next(self, ticket: Ticket, send: Send) -> list[Event]:
         """What comes next, with a heartbeat whenever it takes long; empty at the end."""
-        while True:
-            try:
-                async with asyncio.timeout(self._heartbeat_s):
-                    return await ticket.events()
-            except TimeoutError:
-                await send(_piece(sse.heartbeat()))
+        while (events := await ticket.events_within(self._heartbeat_s)) is None:
+            await send(_piece(sse.heartbeat()))
+        return events
 
 
 class _Asked:

@@ -210,6 +210,16 @@ class AgainstBruteForce(RuleBasedStateMachine):
         self.resting += wanted
 
     @invariant()
+    def who_goes_on_would_be_chosen(self):
+        """A running job that goes on unasked is the one that a choice would have named; one alone always goes on."""
+        for job in self.resting:
+            if self.scheduler.goes_on(job):
+                assert not self.waiting or job.piece.batch_limit == 1
+                assert all(job.key < other.key for other in self.waiting)
+        if self.resting and not self.waiting and self.scheduler.next_key is None:
+            assert all(self.scheduler.goes_on(job) for job in self.resting)
+
+    @invariant()
     def counts(self):
         assert len(self.scheduler) == len(self.waiting)
         ahead = list(self.scheduler.ahead_of((0, 2.0, 0, 0)))
@@ -218,6 +228,17 @@ class AgainstBruteForce(RuleBasedStateMachine):
 
 AgainstBruteForce.TestCase.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
 TestAgainstBruteForce = AgainstBruteForce.TestCase
+
+
+def test_who_goes_on_unasked():
+    """Only before everybody who waits, and never past mates that could join its run."""
+    early, late = Job("early", LONE, 0, 1.0), Job("late", LONE, 1, 2.0)
+    scheduler = filled(late)
+    assert scheduler.goes_on(early)
+    assert not scheduler.goes_on(Job("later", LONE, 2, 3.0))
+    assert not scheduler.goes_on(Job("sociable", PAIRS, 0, 1.0))
+    scheduler.take()
+    assert scheduler.goes_on(Job("sociable", PAIRS, 9))
 
 
 @given(st.lists(st.tuples(st.integers(-2, 2), st.sampled_from([1.0, 2.0, math.inf])), max_size=40))

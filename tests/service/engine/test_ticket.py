@@ -68,8 +68,25 @@ def test_who_does_not_stream_is_told_at_the_end(served):
     run(main())
 
 
+def test_a_wait_that_is_too_long_says_so(served):
+    """Within its time a wait gives what came; else None, and what comes afterwards is told by the next; [] is the end."""
+
+    async def main():
+        ticket = ticket_of(served, 1, streams=True)
+        assert await ticket.events_within(0.001) is None
+        ticket.post(event(0))
+        assert [e.row for e in await ticket.events_within(60)] == [0]
+        waits = asyncio.create_task(ticket.events_within(60))
+        await asyncio.sleep(0)
+        ticket.end_row(event(1))
+        assert [e.row for e in await waits] == [1]
+        assert await ticket.events_within(60) == []
+
+    run(main())
+
+
 def test_a_wait_that_is_broken_off_loses_nothing(served):
-    """A heartbeat's time-out cancels the wait; what comes afterwards is told by the next."""
+    """Who was waiting is cancelled; what comes afterwards is told by the next."""
 
     async def main():
         ticket = ticket_of(served, streams=True)
