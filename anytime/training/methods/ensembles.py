@@ -36,7 +36,8 @@ class RunningEnsemble(nn.Module):
     """For each exit m of ``exits`` its own w_m in R^m and b_m in R^K: row m - 1 of ``omega``, up to m, and of ``beta``.
 
     w_m = exp(omega_m), over m where ``kind`` is geometric, b_m = exp(beta_m); omega from N(0, 0.01^2), beta 0, so that it
-    starts near the plain mean. The upper triangle of ``omega`` is not used, and gets a gradient of 0.
+    starts near the plain mean. The upper triangle of ``omega`` is not used, and gets a gradient of 0. Train it in float32:
+    autocast would round the products.
     """
 
     def __init__(self, exits: int, labels: int, kind: EnsembleKind = "geometric") -> None:

@@ -28,9 +28,9 @@ class HeadOptions:
     """What heads are made of; the defaults are the CIFAR ones of Zero Time Waste (appendix A.1).
 
     ``kind``, for maps: ``conv`` (3 x 3 convolution and ReLU, mixed pool, linear), ``pool`` (the same without the
-    convolution, as SDN's own) or ``linear`` (mean over the map, linear; next to no multiply-adds, where ``conv``
-    heads after every block cost half a network). Tokens (T, D)
-    are always reduced as ``tokens`` says, to their mean or the first, then linear; a vector (D,) is read as it is.
+    convolution, as SDN's own) or ``linear`` (mean over the map, linear: next to no multiply-adds, where ``conv`` heads
+    after every block cost half a network). Tokens (T, D) are always reduced as ``tokens`` says, to their mean or the
+    first, then linear; a vector (D,) is read as it is.
     ``stride``: of the convolution on maps larger than 8 x 8, 2 for Tiny ImageNet and ImageNet. ``shrink``: input over
     output channels of the convolution, 4 for ImageNet. Raises ``BadOption``.
     """
