@@ -52,8 +52,7 @@ def preprocess(data: bytes, spec: Preprocess, dtype: str, row_shape: tuple[int, 
     Resizing is Pillow's, on 8 bits a channel, with antialiasing but for ``nearest``; 16 bits count by their high byte;
     of an animation the first frame counts. Raises a ``PixelsError``.
     """
-    image = decode(data, spec.channels, max_pixels)
-    image = _cropped(_resized(image, spec, max_pixels), spec)
+    image = fit(decode(data, spec.channels, max_pixels), spec, max_pixels)
     pixels = _normalised(np.asarray(image), spec, dtype)
     assert pixels.size == math.prod(row_shape), "checks.check lets no other shape pass"
     return np.ascontiguousarray(pixels).reshape(1, *row_shape)
@@ -74,6 +73,11 @@ def decode(data: bytes, channels: str, max_pixels: int) -> Image.Image:
             image = _high_bytes(image)
         mode = "RGB" if channels == "rgb" else "L"
         return image if image.mode == mode else image.convert(mode)
+
+
+def fit(image: Image.Image, spec: Preprocess, max_pixels: int) -> Image.Image:
+    """The decoded picture resized and cropped, as ``Preprocess`` says. Raises ``ImageTooLarge`` or ``ImageTooSmall``."""
+    return _cropped(_resized(image, spec, max_pixels), spec)
 
 
 def _high_bytes(image: Image.Image) -> Image.Image:

@@ -6,6 +6,13 @@ TrainingError          code
 +-- ModelsDiffer       models_differ    classifiers that are fine alone and do not go together
 +-- MacsUnknown        macs_unknown     multiply-adds that no counter can know and nobody gave
 +-- ExtraMissing       extra_missing    a package of the extra ``train`` is not installed
++-- DataUnknown        data_unknown     no data set has this name
++-- DataMissing        data_missing     files of a data set that are not there and could not be fetched
++-- BadData            bad_data         files of a data set that are there and are not what they should be
+    +-- BadPicture     bad_picture      a picture that is truncated, corrupt or of no known format
+    +-- SizesDiffer    sizes_differ     pictures of several sizes where nothing says how to make them alike
+    +-- EmptyClass     empty_class      a class without a picture
+    +-- BadLabel       bad_label        a label that is not one of the classes
 """
 
 from __future__ import annotations
@@ -35,3 +42,31 @@ class MacsUnknown(TrainingError):
 
 class ExtraMissing(TrainingError):
     code = "extra_missing"
+
+
+class DataUnknown(TrainingError):
+    code = "data_unknown"
+
+
+class DataMissing(TrainingError):
+    code = "data_missing"
+
+
+class BadData(TrainingError):
+    code = "bad_data"
+
+
+class BadPicture(BadData):
+    code = "bad_picture"
+
+
+class SizesDiffer(BadData):
+    code = "sizes_differ"
+
+
+class EmptyClass(BadData):
+    code = "empty_class"
+
+
+class BadLabel(BadData):
+    code = "bad_label"
