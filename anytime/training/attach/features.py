@@ -135,7 +135,7 @@ def _computed(
         small = (
             values if one is None else one.apply(values, batch) for one, values in zip(shrink, passed, strict=True)
         )
-        yield [*(_stored(values, dtype) for values in small), logits.astype(np.float32)]
+        yield [*(_stored(values, dtype) for values in small), _stored(logits, np.dtype(np.float32))]
     if count != rows.count:
         got = "more" if count > rows.count else count
         raise DataMisfit(f"the data have {got} rows and were said to have {rows.count}; say how many there are")

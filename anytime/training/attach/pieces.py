@@ -14,6 +14,7 @@ from anytime.model_store.manifest import LOGITS, SCALAR_OUTPUTS
 from anytime.model_store.tensors import DTYPES, Shape
 from anytime.training.attach.cuts import Cut
 from anytime.training.attach.network import Network
+from anytime.training.attach.passages import Passages
 from anytime.training.attach.restate import restate_shapes
 from anytime.training.errors import BadOption
 from anytime.training.prune import prune
@@ -48,12 +49,10 @@ def cut(network: Network, cuts: Sequence[Cut]) -> list[Piece]:
     """The pieces between ``cuts``, shallowest first: one more than there are cuts.
 
     Chained they compute what the network computes, node for node, from the same weights. IR and operator versions stay.
-    What a piece needs of the inputs, such as a mask, it computes again. Raises ``BadOption`` for no cuts, or one twice.
+    What a piece needs of the inputs, such as a mask, it computes again. Raises ``BadOption`` for no cuts,
+    or some that are out of order, given twice or of another network.
     """
-    if not cuts or any(earlier.macs > later.macs for earlier, later in pairwise(cuts)):
-        raise BadOption(f"{len(cuts)} cuts, not in order; give at least one, the shallowest first")
-    if len({one.tensor for one in cuts}) != len(cuts):
-        raise BadOption("a cut is given twice; leave one out")
+    _check_order(network, cuts)
     called, states = input_states(network), _states(network, cuts)
     work = {node.output[0]: work.macs for node, work in zip(network.model.graph.node, network.work, strict=True)}
     pieces = []
@@ -68,6 +67,17 @@ def cut(network: Network, cuts: Sequence[Cut]) -> list[Piece]:
             macs=sum(work.get(node.output[0], 0) for node in model.graph.node),
         ))  # fmt: skip
     return pieces
+
+
+def _check_order(network: Network, cuts: Sequence[Cut]) -> None:
+    if len({one.tensor for one in cuts}) != len(cuts):
+        raise BadOption("a cut is given twice; leave one out")
+    passages = Passages(network.model.graph, network.work)
+    unknown = [one.tensor for one in cuts if not passages.is_written(one.tensor)]
+    if unknown:
+        raise BadOption(f"{network.name} computes no tensor {unknown[0]!r}; give cuts of this network")
+    if not cuts or not all(passages.leads_to(earlier.tensor, later.tensor) for earlier, later in pairwise(cuts)):
+        raise BadOption(f"{len(cuts)} cuts, not in order; give at least one, the shallowest first")
 
 
 def _between(network: Network, before: Cut | None, behind: Cut | None) -> onnx.ModelProto:

@@ -104,5 +104,7 @@ def test_cuts_come_in_order_and_once(networks):
         cut(networks["cnn"], cuts[::-1])
     with pytest.raises(BadOption, match="0 cuts"):
         cut(networks["cnn"], [])
+    with pytest.raises(BadOption, match="model.onnx computes no tensor"):
+        cut(networks["vit"], cuts)
     with pytest.raises(BadOption, match="given twice"):
         cut(networks["cnn"], [cuts[0], cuts[0]])
