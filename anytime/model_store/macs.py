@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import onnx
@@ -11,6 +12,15 @@ import onnx
 from anytime.model_store.errors import Uncountable
 from anytime.model_store.multiply_adds import FORMULAS, Seen
 from anytime.model_store.shapes import Shapes, constants, graph_shapes, skeleton
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What one node does for one row: its multiply-adds, and the numbers that it writes (``None``: nobody knows)."""
+
+    macs: int
+    written: int | None
+
 
 _NOT_PARAMETERS = frozenset((onnx.TensorProto.INT64, onnx.TensorProto.BOOL, onnx.TensorProto.STRING))
 """Element types of shapes, indices, masks and texts rather than of weights."""
@@ -30,6 +40,31 @@ def count_macs(
     return _count(bound.graph, {}, {})
 
 
+def count_nodes(
+    model: onnx.ModelProto, inputs: Mapping[str, Sequence[int]], seen: Mapping[str, tuple[int, ...]]
+) -> tuple[Work, ...]:
+    """The work of each node of the main graph of a model without functions; the multiply-adds sum to ``count_macs``.
+
+    ``inputs`` gives whole shapes by input name, for one row; ``seen`` those of ``uninferred`` tensors, from a run.
+    """
+    graph = skeleton(model, {}, inputs).graph
+    shapes, known = {**seen, **graph_shapes(graph, {})}, constants(graph)
+    written = [shapes.get(node.output[0]) if node.output else None for node in graph.node]
+    return tuple(
+        Work(_node(node, shapes, known), None if shape is None else math.prod(shape))
+        for node, shape in zip(graph.node, written, strict=True)
+    )
+
+
+def uninferred(model: onnx.ModelProto, inputs: Mapping[str, Sequence[int]]) -> tuple[str, ...]:
+    """The tensors of the main graph whose shapes the counter needs and ONNX cannot infer: only a run tells."""
+    graph = skeleton(model, {}, inputs).graph
+    shapes = graph_shapes(graph, {})
+    counted = [node for node in graph.node if (_domain(node), node.op_type) in FORMULAS]
+    needed = [name for node in counted for name in (*node.input, node.output[0]) if name and name not in shapes]
+    return tuple(dict.fromkeys(needed))
+
+
 def count_params(model: onnx.ModelProto) -> int:
     """The elements of a model's weights: initializers, in subgraphs too, of any type but int64, bool and string."""
     graphs = list(_graphs(model.graph))
@@ -45,13 +80,16 @@ def _count(graph: onnx.GraphProto, outer: Shapes, known: Mapping[str, np.ndarray
 
 
 def _node(node: onnx.NodeProto, shapes: Shapes, known: Mapping[str, np.ndarray]) -> int:
-    domain = "" if node.domain == "ai.onnx" else node.domain
-    formula = FORMULAS.get((domain, node.op_type))
+    formula = FORMULAS.get((_domain(node), node.op_type))
     if formula is not None:
         return formula(Seen(node, shapes))
     inner = [_count(attribute.g, shapes, known) for attribute in node.attribute if attribute.HasField("g")]
     most = max(inner, default=0)
     return most * _trips(node, shapes, known) if most else 0
+
+
+def _domain(node: onnx.NodeProto) -> str:
+    return "" if node.domain == "ai.onnx" else node.domain
 
 
 def _trips(node: onnx.NodeProto, shapes: Shapes, known: Mapping[str, np.ndarray]) -> int:

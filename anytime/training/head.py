@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from anytime.training.classifier import Classifier
 from anytime.training.errors import BadClassifier
+from anytime.training.probe import Kind
 
 TINY = np.float32(np.finfo(np.float32).tiny)
 """The least probability whose logarithm is taken, 1.2e-38: a class that a tree rules out stays finite, at -87."""
@@ -28,6 +28,25 @@ class Member:
     is_last: bool
 
 
+class Scored(Protocol):
+    """A graph that gives the scores of a classifier, and what is known about them."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def model(self) -> onnx.ModelProto: ...
+    @property
+    def one_row(self) -> bool: ...
+    @property
+    def scores(self) -> str: ...
+    @property
+    def scores_dtype(self) -> str: ...
+    @property
+    def kind(self) -> Kind: ...
+    @property
+    def classes(self) -> int: ...
+
+
 @dataclass(frozen=True)
 class Head:
     """A graph, and which ONNX output is ``logits``; of a committee's also its ends of the running sum."""
@@ -38,7 +57,7 @@ class Head:
     sum_written: str | None = None
 
 
-def make_head(classifier: Classifier, member: Member | None = None) -> Head:
+def make_head(classifier: Scored, member: Member | None = None) -> Head:
     """The classifier as a head that writes float32 logits; IR version, operator versions and weights stay as they are.
 
     The logits of probabilities p are log p, so that softmax gives p again; those of a committee's k-th member the log
@@ -65,7 +84,7 @@ def make_head(classifier: Classifier, member: Member | None = None) -> Head:
 class _Tail:
     """Nodes put behind a copy of a classifier's graph, under names that it does not use."""
 
-    def __init__(self, classifier: Classifier) -> None:
+    def __init__(self, classifier: Scored) -> None:
         self._classifier = classifier
         self._model = onnx.ModelProto()
         self._model.CopyFrom(classifier.model)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import onnx
-from onnx import external_data_helper
+from onnx import external_data_helper, inliner
 
 from anytime.model_store.errors import GraphUnreadable
 from anytime.model_store.onnx_file import parse_model
@@ -20,12 +20,13 @@ LEAST_BYTES = 1024
 def read_whole(path: Path, data: bytes) -> tuple[onnx.ModelProto, bool]:
     """The model in ``data``, which was read from ``path``, with its weights in memory, and whether any lay elsewhere.
 
-    Raises ``BadClassifier``.
+    Functions of its own, as torch's exporter writes them, are inlined. Raises ``BadClassifier``.
     """
     try:
         model = parse_model(data, path.name)
     except GraphUnreadable as error:
         raise BadClassifier(str(error)) from error
+    model = _inlined(model, path.name)
     if not any(external_data_helper.uses_external_data(tensor) for tensor in model.graph.initializer):
         return model, False
     try:
@@ -35,6 +36,16 @@ def read_whole(path: Path, data: bytes) -> tuple[onnx.ModelProto, bool]:
             f"{path.name} keeps weights in other files and they cannot be read: {error}; put them beside the model"
         ) from error
     return model, True
+
+
+def _inlined(model: onnx.ModelProto, said: str) -> onnx.ModelProto:
+    """Before the weights are read: the inliner copies the whole model, and cannot copy more than 2 GB."""
+    if not model.functions:
+        return model
+    try:
+        return inliner.inline_local_functions(model, convert_version=True)
+    except (RuntimeError, ValueError) as error:
+        raise BadClassifier(f"{said}: its functions cannot be inlined: {error}; export it anew without") from error
 
 
 def part_weights(model: onnx.ModelProto, location: str) -> bytes:

@@ -5,7 +5,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from anytime.model_store.errors import Uncountable
-from anytime.model_store.macs import count_macs, count_params
+from anytime.model_store.macs import Work, count_macs, count_nodes, count_params, uninferred
 from tests.model_store import tiny
 
 F = "float32"
@@ -279,3 +279,26 @@ def test_linear_and_support_vector_models(kind):
     model = tiny.model([linear], {"x": (F, ["n", 7])}, {"o": (F, None)})
     model.opset_import.append(helper.make_opsetid("ai.onnx.ml", 3))
     assert count_macs(model, {}) == 21 + len(held.get("support_vectors", ()))
+
+
+def test_nodes_are_counted_one_by_one():
+    """Each with the numbers that it writes; together they are the model's."""
+    nodes = [node("MatMul", ["x", "w"], "h"), node("Relu", ["h"], "r"), node("MatMul", ["r", "v"])]
+    model = tiny.model(nodes, {"x": (F, ["n", 4])}, {"o": (F, None)}, weights(w=(4, 6), v=(6, 1)))
+    found = count_nodes(model, {"x": (1, 4)}, {})
+    assert found == (Work(24, 6), Work(0, 6), Work(6, 1))
+    assert sum(work.macs for work in found) == count_macs(model, {})
+
+
+def test_shapes_that_only_a_run_tells_can_be_given():
+    """As behind a length that is computed; what needs them is listed."""
+    nodes = [
+        node("NonZero", ["x"], "places"), node("Cast", ["places"], "p", to=TensorProto.FLOAT),
+        node("MatMul", ["w", "p"]),
+    ]  # fmt: skip
+    model = tiny.model(nodes, {"x": (F, ["n", 4])}, {"o": (F, None)}, weights(w=(3, 2)))
+    assert uninferred(model, {"x": (1, 4)}) == ("p", "o")
+    with pytest.raises(Uncountable, match="shape of 'o' is unknown"):
+        count_nodes(model, {"x": (1, 4)}, {})
+    found = count_nodes(model, {"x": (1, 4)}, {"p": (2, 4), "o": (3, 4)})
+    assert [work.macs for work in found] == [0, 0, 3 * 4 * 2]

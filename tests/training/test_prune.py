@@ -41,3 +41,13 @@ def test_what_a_subgraph_takes_from_outside_is_kept():
     onnx.checker.check_model(pruned)
     session = onnxruntime.InferenceSession(pruned.SerializeToString())
     assert session.run(None, {"x": np.array([[-1, 2]], np.float32)})[0].tolist() == [[0, -2]]
+
+
+def test_tensors_may_be_given_instead_of_computed():
+    """What leads to them goes, and they become inputs if anything needs them."""
+    model = linear("Relu", "Neg")
+    given = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", 3]) for name in ("t1", "elsewhere")]
+    pruned = prune(model, "t2", given)
+    assert [node.op_type for node in pruned.graph.node] == ["Neg"]
+    assert [value.name for value in pruned.graph.input] == ["t1"]
+    assert not pruned.graph.initializer

@@ -2,6 +2,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from onnx import helper
 
 from anytime.training.errors import BadClassifier
 from anytime.training.weights import ALIGNMENT, part_weights, read_whole
@@ -23,6 +24,18 @@ def test_weights_in_other_files_are_read(tmp_path, options):
     model, has_other_files = read_whole(path, path.read_bytes())
     assert has_other_files
     assert onnx.numpy_helper.to_array(model.graph.initializer[0]).tobytes() == WEIGHT.tobytes()
+
+
+def test_functions_are_inlined(tmp_path):
+    """Before the weights are read."""
+    model = linear("Twice", shape=("batch", 100), weight=WEIGHT)
+    model.graph.node[1].domain = "mine"
+    model.opset_import.append(helper.make_opsetid("mine", 1))
+    body = [helper.make_node("Add", ["a", "a"], ["b"])]
+    model.functions.append(helper.make_function("mine", "Twice", ["a"], ["b"], body, [helper.make_opsetid("", 13)]))
+    read, _ = read_whole(tmp_path / "m.onnx", model.SerializeToString())
+    assert [node.op_type for node in read.graph.node] == ["MatMul", "Add"]
+    assert not read.functions
 
 
 def test_missing_weights_are_an_error(tmp_path):
