@@ -1,25 +1,29 @@
 """What HTTP costs: the service under wrk with 8 connections, against two bare threads over the same sessions.
 
 Raw tensors in, JSON out; full depth, and every exit streamed. The bare threads run the same graphs in a loop, in process.
+The limit is the same loop behind the barest HTTP server that there is.
 """
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
+import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from anytime.model_store import Store
 from anytime.service.allocator import keep_freed_memory
 from benchmarks.measure import ratio, write_result
 from benchmarks.nets import NETS, Net, image
-from benchmarks.serving import served
+from benchmarks.serving import free_port, served
 from benchmarks.staging import session
 
 ROUNDS, SECONDS, CONNECTIONS = 5, 4, 8
@@ -39,8 +43,8 @@ def main() -> None:
     rows = [_measure(name, NETS[name]) for name in ("2 ms", "10 ms")]
     write_result(
         "http",
-        ["network", "two bare threads, /s", "HTTP, full depth, /s", "ratio", "HTTP, all exits streamed, /s",
-         "streamed / full depth"],
+        ["network", "two bare threads, /s", "the loop in raw ASGI, /s", "ratio", "HTTP, full depth, /s", "ratio",
+         "HTTP, all exits streamed, /s", "streamed / full depth"],
         rows,
         f"9 stages, {CONNECTIONS} connections, raw float32 of 1 x 3 x 32 x 32, wrk on the same cores; "
         f"medians over {ROUNDS} interleaved rounds of {SECONDS} s",
@@ -54,20 +58,38 @@ def _measure(name: str, net: Net) -> list[str | float]:
         Store(folder / "store").publish(bundle.folder)
         (folder / "body").write_bytes(image().tobytes())
         (folder / "post.lua").write_text(SCRIPT.format(body=folder / "body"))
-        bare, full, streamed = [], [], []
-        with served(folder / "store") as url:
+        bare, limit, full, streamed = [], [], [], []
+        with served(folder / "store") as url, _bare_asgi(folder / "bundle", net) as bare_url:
             for _ in range(ROUNDS):
                 bare.append(_two_threads(folder / "bundle", net))
+                limit.append(_wrk(bare_url, folder / "post.lua"))
                 full.append(_wrk(f"{url}/v1/models/{net.name}/predict", folder / "post.lua"))
                 streamed.append(_wrk(f"{url}/v1/models/{net.name}/predict?stream=true", folder / "post.lua"))
     return [
         name,
         round(statistics.median(bare), 1),
+        round(statistics.median(limit), 1),
+        round(ratio(limit, bare), 3),
         round(statistics.median(full), 1),
         round(ratio(full, bare), 3),
         round(statistics.median(streamed), 1),
         round(ratio(streamed, full), 3),
     ]
+
+
+@contextlib.contextmanager
+def _bare_asgi(folder: Path, net: Net) -> Iterator[str]:
+    port = free_port()
+    process = subprocess.Popen([sys.executable, "-m", "benchmarks.bare_asgi", str(folder), str(net.stages), str(port)])
+    try:
+        for _ in range(200):
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+                break
+            time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}/"
+    finally:
+        process.terminate()
+        process.wait(30)
 
 
 def _wrk(url: str, script: Path) -> float:
