@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
+from statistics import median
 
 import numpy as np
 
@@ -23,6 +24,8 @@ _PROGRAMS = 512
 _SIZES = (2, 4, 8, 16, 32)
 _PAYS = 0.9
 """A batch of twice the rows pays if a row then takes at most this share of its time."""
+_TURNS = 8
+"""Runs of each size that decide it; the first is not counted."""
 Feeds = Mapping[str, np.ndarray]
 
 
@@ -165,12 +168,12 @@ class Served:
             return 0
         limit, end = 1, time.perf_counter() + budget_s
         for size in _SIZES:
-            if time.perf_counter() + 4 * size * row_ms / 1e3 > end:
+            if time.perf_counter() + _TURNS * (limit + size) * row_ms / 1e3 > end:
                 break
-            each = _best_ms(call, _repeated(feeds, size)) / size
-            if each > _PAYS * row_ms:
+            share = _share(call, _repeated(feeds, limit), _repeated(feeds, size), size / limit)
+            if share > _PAYS:
                 break
-            limit, row_ms = size, each
+            limit, row_ms = size, share * row_ms
         return limit
 
     def _check(self, node: Node, fetches: list[str], outputs: list[np.ndarray], dims: Dims) -> None:
@@ -201,6 +204,18 @@ def _best_ms(call: Call, feeds: Feeds) -> float:
     """Milliseconds of one run: the best of three after one that is not counted."""
     call(feeds)
     return min(call(feeds)[1] for _ in range(3)) * 1e3
+
+
+def _share(call: Call, fewer: Feeds, more: Feeds, times: float) -> float:
+    """What a row takes among ``times`` as many, as a share of its time among fewer: by their best runs, or by the median of
+    pairs of runs if that is more.
+
+    They take turns, for a machine that is slow for a moment must not decide how requests are served from then on.
+    """
+    turns = [(call(fewer)[1], call(more)[1] / times) for _ in range(_TURNS)][1:]
+    few, many = zip(*turns, strict=True)
+    share: float = max(min(many) / min(few), median(m / f for f, m in turns))
+    return share
 
 
 def _takes_two(call: Call, feeds: Feeds) -> bool:
