@@ -1,4 +1,4 @@
-"""What the training loop trains, seen from the loop: batches, a loss, and what to report. Knows no method and no data set."""
+"""What the training loop trains, as the loop sees it: batches, a loss, a report. It knows no method and no data set."""
 
 from __future__ import annotations
 
