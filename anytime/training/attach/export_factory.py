@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
 import inspect
-import logging
 import shutil
 import uuid
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +17,7 @@ from anytime.model_store.tensors import ROW_AXIS, Dims
 from anytime.training.attach.inputs import Inputs, NetworkInput, sized
 from anytime.training.attach.session import open_session, run_session
 from anytime.training.errors import BadOption, ExportFailed
+from anytime.training.exporter import quiet
 from anytime.training.weights import read_whole
 
 FILE = "model.onnx"
@@ -114,7 +112,7 @@ def _export(network: _Scores, inputs: Inputs, path: Path, factory: str) -> None:
     shapes = tuple({index: symbols[axis] for index, axis in enumerate(entry.shape)
                     if isinstance(axis, str) and axis in symbols} for entry in inputs.tensors)  # fmt: skip
     try:
-        with _quiet():
+        with quiet():
             program = torch.onnx.export(
                 network, tuple(_tensors(inputs, inputs.typical(2))), dynamo=True, verbose=False,
                 dynamic_shapes={"tensors": shapes}, output_names=[SCORES],
@@ -154,16 +152,3 @@ def _compare(network: _Scores, inputs: Inputs, path: Path, factory: str) -> None
 
 def _tensors(inputs: Inputs, dims: Dims) -> list[torch.Tensor]:
     return [torch.from_numpy(values) for values in inputs.random(dims).values()]
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """The exporter warns of its own future and of packages that it would know; neither is the user's to act on."""
-    before = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(before)
