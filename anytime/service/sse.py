@@ -17,5 +17,8 @@ def event(name: str, data: object, number: int) -> bytes:
 
 
 def heartbeat() -> bytes:
-    """A comment: keeps proxies from closing a quiet connection, and no client sees it."""
-    return b":\n\n"
+    """A comment: keeps proxies from closing a quiet connection, and no client sees it.
+
+    No empty line behind it: some parsers would take that for the end of an event, once they have seen an ``id``.
+    """
+    return b":\n"

@@ -168,8 +168,8 @@ def head(method: str, path: str, **headers: str) -> bytes:
 
 def events(text: str) -> list[tuple[str, dict[str, Any]]]:
     """The events of a stream; heartbeats are left out, ids must run from 1."""
-    blocks = [dict(line.split(": ", 1) for line in block.split("\n")) for block in text.split("\n\n")
-              if block and not block.startswith(":")]  # fmt: skip
+    said = "\n".join(line for line in text.split("\n") if line != ":")
+    blocks = [dict(line.split(": ", 1) for line in block.split("\n")) for block in said.split("\n\n") if block]
     assert [block["id"] for block in blocks] == [str(number) for number in range(1, len(blocks) + 1)]
     return [(block["event"], json.loads(block["data"])) for block in blocks]
 

@@ -31,8 +31,10 @@ def test_no_text_breaks_the_framing(text, number):
 
 
 def test_a_heartbeat_is_no_event():
-    """A heartbeat is a comment: a parser sees nothing."""
+    """A heartbeat is a comment: a parser sees nothing, between events as little as before the first."""
     assert read(heartbeat() * 3) == []
+    said = event("prediction", {}, 1) + heartbeat() * 2 + event("final", {}, 2)
+    assert [got.event for got in read(said)] == ["prediction", "final"]
 
 
 def test_headers():

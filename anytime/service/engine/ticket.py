@@ -96,12 +96,17 @@ class Ticket:
         said = self._said()
         if said is not None:
             return said
-        timer = self._loop.call_later(seconds, self.wake)
+        until = self._loop.time() + seconds
+        timer = self._loop.call_at(until, self.wake)
         try:
-            await self._wait()
+            while said is None:
+                await self._wait()  # may wake for what has been taken already
+                said = self._said()
+                if self._loop.time() >= until:
+                    break
         finally:
             timer.cancel()
-        return self._said()
+        return said
 
     def _said(self) -> list[Event] | None:
         done = self.done  # before the events: whoever ends a row says so first

@@ -85,6 +85,22 @@ def test_a_wait_that_is_too_long_says_so(served):
     run(main())
 
 
+def test_a_wake_that_brings_nothing_cuts_no_wait_short(served):
+    """A call that comes after its event was taken is no reason to say that the time is up."""
+
+    async def main():
+        ticket = ticket_of(served, 1, streams=True)
+        waits = asyncio.create_task(ticket.events_within(60))
+        for _ in range(3):
+            await asyncio.sleep(0)
+            ticket.wake()
+        assert not waits.done()
+        ticket.post(event(0))
+        assert [e.row for e in await waits] == [0]
+
+    run(main())
+
+
 def test_a_wait_that_is_broken_off_loses_nothing(served):
     """Who was waiting is cancelled; what comes afterwards is told by the next."""
 
