@@ -14,6 +14,9 @@ TrainingError            code
 +-- DataMisfit           data_misfit           data of another name, dtype or shape than the network's input
 +-- CacheFailed          cache_failed          features that cannot be written or read again: a full disk, a damaged file
 +-- ExportFailed         export_failed         a factory that makes no network, or one that torch cannot export
++-- BadRecipe            bad_recipe            a recipe that cannot be read, has an unknown key, or contradicts itself
++-- RunFailed            run_failed            a run folder of another recipe, a damaged checkpoint, a full disk, a NaN
++-- ParityBroken         parity_broken         an exported graph that does not compute what it was made from
 +-- BadData              bad_data              files of a data set that are there and are not what they should be
     +-- BadPicture       bad_picture           a picture that is truncated, corrupt or of no known format
     +-- SizesDiffer      sizes_differ          pictures of several sizes where nothing says how to make them alike
@@ -56,6 +59,18 @@ class DataUnknown(TrainingError):
 
 class DataMissing(TrainingError):
     code = "data_missing"
+
+
+class BadRecipe(TrainingError):
+    code = "bad_recipe"
+
+
+class RunFailed(TrainingError):
+    code = "run_failed"
+
+
+class ParityBroken(TrainingError):
+    code = "parity_broken"
 
 
 class BadData(TrainingError):

@@ -13,7 +13,7 @@ from anytime.training.exporter import quiet
 
 def test_it_is_quiet_inside_and_only_there(caplog):
     """Warnings and log lines are dropped inside; afterwards both are what they were, after a failure too."""
-    log = logging.getLogger("onnxscript")  # torch's own, once it is imported, keep their lines from the root
+    log = logging.getLogger("an.exporter")  # those of torch keep their lines from the root, once it is imported
     with contextlib.suppress(KeyError), quiet():
         warnings.warn("of its own future", FutureWarning, stacklevel=1)
         log.error("torchvision is not installed")

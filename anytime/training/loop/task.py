@@ -1,4 +1,4 @@
-"""What the training loop trains, as the loop sees it: batches, a loss, a report. It knows no method and no data set."""
+"""What the loop trains, as it sees it: batches, a loss, a report. It knows no method and no data set."""
 
 from __future__ import annotations
 

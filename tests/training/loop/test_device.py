@@ -1,0 +1,30 @@
+"""Where a training computes."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from anytime.training.errors import BadOption
+from anytime.training.loop import Device, choose_device
+
+
+def test_the_first_that_is_there():
+    """auto is CUDA, else MPS, else the CPU; there it is float32."""
+    device = choose_device()
+    if torch.cuda.is_available():
+        assert device.name == "cuda"
+    elif torch.backends.mps.is_available():
+        assert device == Device("mps", False)
+    else:
+        assert device == Device("cpu", False)
+    assert choose_device("cpu", "bf16") == Device("cpu", True)
+    assert str(choose_device("cpu", "bf16")) == "cpu, bf16"
+
+
+@pytest.mark.parametrize(("name", "precision"), [("tpu", "auto"), ("cuda:0", "auto"), ("cpu", "bf61")])
+def test_what_is_not_there_is_refused(name, precision, monkeypatch):
+    """A device or a precision that is unknown names what there is."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(BadOption, match="wanted one of cpu|bf16"):
+        choose_device(name, precision)
