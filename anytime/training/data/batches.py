@@ -54,6 +54,15 @@ def in_order(split: Split, size: int, *, start: int = 0) -> Iterator[Batch]:
         yield Batch(split.inputs(indices), split.labels[indices], indices)
 
 
+def augmented(split: Split, size: int, *, seed: int, epoch: int, augmentation: Augmentation) -> Iterator[Batch]:
+    """Every row once in the split's own order, augmented as ``batches`` does in that epoch: for features."""
+    chance = np.random.default_rng((seed, epoch, _CHANCE)).random((len(split), DRAWS))
+    for start in range(0, len(split), size):
+        indices = np.arange(start, min(start + size, len(split)))
+        images = split.batch(indices, augmentation.view(chance[indices]))
+        yield Batch(split.normalisation(augmentation(images, chance[indices])), split.labels[indices], indices)
+
+
 def count_batches(rows: int, size: int, drop_last: bool = False) -> int:
     """The batches of an epoch."""
     return rows // size if drop_last else -(-rows // size)

@@ -34,7 +34,7 @@ class Position:
 
 def save(path: Path, position: Position, module: nn.Module, optimizer: torch.optim.Optimizer | None) -> None:
     """Raises ``RunFailed`` where the file cannot be written, such as on a full disk; what was there is kept."""
-    arrays = {f"module/{name}": _array(value) for name, value in module.state_dict().items()}
+    arrays: dict[str, Any] = {f"module/{name}": _array(value) for name, value in module.state_dict().items()}
     held = {} if optimizer is None else optimizer.state_dict()["state"]
     for number, state in held.items():
         arrays |= {f"optimizer/{number}/{name}": _array(value) for name, value in state.items() if value is not None}

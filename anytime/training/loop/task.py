@@ -13,10 +13,13 @@ class Task(Protocol):
 
     name: str
     """Of the phase, as in the log and the names of checkpoints: ``backbone``, ``heads``, ``ensembles``."""
-    module: nn.Module
-    """Its parameters that have a gradient are trained; its whole state is what a checkpoint keeps."""
     rows: int
     """Of one epoch."""
+
+    @property
+    def module(self) -> nn.Module:
+        """Its parameters that have a gradient are trained; its whole state is what a checkpoint keeps."""
+        ...
 
     def batches(self, epoch: int, size: int, start: int = 0) -> Iterator[tuple[Tensor, ...]]:
         """The batches of an epoch from number ``start`` on; what they hold follows from seed and epoch alone."""

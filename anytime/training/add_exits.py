@@ -1,0 +1,223 @@
+"""The one road from a trained network to a bundle with exits: cut, features once, heads, graphs, traces, calibration.
+
+A network of this project and one from anywhere take it alike, as ONNX.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from anytime.model_store import Bundle
+from anytime.model_store.nearest import nearest
+from anytime.policy import Trace
+from anytime.training.attach import Cut, Network, Piece, Shrink, assemble, cut, features
+from anytime.training.attach.inputs import Batch
+from anytime.training.attach.pieces import input_states
+from anytime.training.attach.session import open_session, run_session
+from anytime.training.calibration import calibrate
+from anytime.training.errors import BadLabel, BadOption, ParityBroken
+from anytime.training.examples import Examples, Part, gather
+from anytime.training.exits import Cached, Method, export_exits, fit_exits
+from anytime.training.exits.cached import imitated
+from anytime.training.loop import Device, Keeping, Progress
+from anytime.training.methods.schedules import ENSEMBLES, HEADS, Schedule
+from anytime.training.methods.sdn import Sdn
+from anytime.training.methods.ztw import Ztw, ZtwOptions
+from anytime.training.models.heads import HeadOptions
+from anytime.training.record import record
+
+FULL_DEPTH = 1e-5
+"""What the last exit may differ from the network, in parts of the largest logit where that is above 1."""
+_COMPARED = 64
+_PACKAGES = ("numpy", "onnx", "onnxruntime", "torch")
+MethodName = Literal["ztw", "sdn"]
+
+
+@dataclass(frozen=True)
+class ExitOptions:
+    """How exits are trained. ``distil``: on what the network itself says, softened by ``temperature``, and no labels.
+
+    ``trace_rows``: of calibration and test rows, how many are recorded at most. Raises ``BadOption``.
+    """
+
+    method: MethodName = "ztw"
+    head: HeadOptions = field(default_factory=HeadOptions)
+    ztw: ZtwOptions = field(default_factory=ZtwOptions)
+    heads: Schedule = HEADS["cifar"]
+    ensembles: Schedule = ENSEMBLES
+    distil: bool = False
+    temperature: float = 1.0
+    seed: int = 0
+    stored: Literal["float32", "float16"] = "float32"
+    trace_rows: int = 10_000
+
+    def __post_init__(self) -> None:
+        if self.method not in get_args(MethodName):
+            raise BadOption(f"there is no method {self.method!r}; {nearest(self.method, get_args(MethodName))}")
+        if not self.temperature > 0:
+            raise BadOption(f"a temperature of {self.temperature}; wanted a number above 0, such as 1")
+        if self.method == "sdn" and self.ztw != ZtwOptions():
+            raise BadOption("sdn has no cascade and no ensemble to set; leave them out, or take ztw")
+
+
+@dataclass(frozen=True)
+class Made:
+    """A calibrated bundle, not yet published, and the traces behind it."""
+
+    bundle: Bundle
+    traces: Mapping[str, Trace]
+    """``calibration`` and ``test``; without labels a row's label is what the network itself says."""
+
+
+def add_exits(
+    name: str, network: Network, cuts: Sequence[Cut], examples: Examples, options: ExitOptions, run: Path, *,
+    device: Device, progress: Progress | None = None, say: Callable[[str], None] = lambda text: None,
+    recipe: str | None = None,
+) -> Made:  # fmt: skip
+    """Train exits behind ``cuts`` and write the bundle to ``run / "bundle"``, replacing one that is there.
+
+    ``run`` keeps features, checkpoints, log and traces: a run that was killed goes on. ``say`` is told of each step. Raises
+    a ``TrainingError``: ``BadLabel`` where labels are needed and unknown, ``ParityBroken`` where a graph computes something
+    else than it should; nothing half-written is left.
+    """
+    if not options.distil and not examples.is_labelled:
+        raise BadLabel("the data have no labels; give them, or let the exits imitate the network (distil)")
+    run.mkdir(parents=True, exist_ok=True)
+    pieces = cut(network, cuts)
+    views, held = _cached(network, pieces, examples, options, run / "features", say)
+    method = _method(options, [one.shape[1:] for one in held.features], network.classes)
+    say(f"training {len(cuts)} exits on {device}")
+    fit_exits(method, views, held, heads=options.heads, ensembles=options.ensembles, seed=options.seed, device=device,
+              keeping=Keeping(run), progress=progress)  # fmt: skip
+    say("exporting")
+    whole = _method(options, [_sizes(network, piece) for piece in pieces[:-1]], network.classes)
+    whole.load_state_dict(method.state_dict())
+    exported = export_exits(whole, pieces, network.inputs, network.classes)
+    attached = assemble(
+        name, network, pieces, exported.heads, states=exported.states, last=exported.last, labels=examples.labels,
+        preprocess=examples.preprocess, method=options.method,
+    )  # fmt: skip
+    say("recording traces and calibrating")
+    raw = attached.write(_cleared(run / "raw"))
+    if exported.last is None:
+        _check_full_depth(network, raw, gather(examples.test, _COMPARED)[0])
+    traces = {part: _trace(network, raw, examples_part, options.trace_rows)
+              for part, examples_part in (("calibration", examples.calibration), ("test", examples.test))}  # fmt: skip
+    (run / "traces").mkdir(exist_ok=True)
+    for part, trace in traces.items():
+        trace.save(run / "traces" / f"{part}.npz")
+    calibration = calibrate(raw.manifest, raw.flow, traces["calibration"])
+    metrics = metrics_of(traces["test"], is_agreement=examples.test.label is None)
+    provenance = _provenance(examples, options, metrics, recipe)
+    bundle = attached.write(_cleared(run / "bundle"), calibration=calibration, provenance=provenance)
+    shutil.rmtree(run / "raw")
+    return Made(bundle, traces)
+
+
+def metrics_of(trace: Trace, *, is_agreement: bool) -> dict[str, float]:
+    """``test.accuracy.exit-1`` .. or, without labels, ``test.agreement.exit-1`` .., on rows that nothing was fitted to."""
+    right = trace.outputs["logits"].argmax(axis=2) == trace.label[:, np.newaxis]
+    name = "agreement" if is_agreement else "accuracy"
+    return {f"test.{name}.exit-{exit}": float(share) for exit, share in enumerate(right.mean(axis=0), start=1)}
+
+
+def _cached(
+    network: Network, pieces: Sequence[Piece], examples: Examples, options: ExitOptions, home: Path,
+    say: Callable[[str], None],
+) -> tuple[list[Cached], Cached]:  # fmt: skip
+    """The training rows, once per view, and those that exits are reported on while they are trained."""
+    shrink = [_shrink(options.head, piece) for piece in pieces[:-1]]
+
+    def computed(part: Part) -> Cached:
+        found = features(network, pieces, part.rows, home, dtype=options.stored, shrink=shrink)
+        label = imitated(found.logits, options.temperature) if options.distil or part.label is None else part.label
+        return Cached(found.cuts, found.logits, label)
+
+    views = []
+    for number, part in enumerate(examples.train, start=1):
+        say(f"computing features of {len(part):,} rows" + (f", view {number}" if len(examples.train) > 1 else ""))
+        views.append(computed(part))
+    return views, computed(examples.calibration)
+
+
+def _shrink(head: HeadOptions, piece: Piece) -> Shrink | None:
+    """What a head without parameters before its linear layer makes of a feature is all that need be stored."""
+    assert piece.cut is not None, "the last piece has no cut behind it"
+    if piece.cut.kind == "tokens":
+        return Shrink(f"tokens {head.tokens}", _first_token if head.tokens == "first" else _mean_token)
+    return Shrink("mean over the map", _mean_map) if piece.cut.kind == "map" and head.kind == "linear" else None
+
+
+def _mean_map(values: np.ndarray, _: Batch) -> np.ndarray:
+    return values.mean(axis=(2, 3), dtype=np.float32)
+
+
+def _mean_token(values: np.ndarray, _: Batch) -> np.ndarray:
+    return values.mean(axis=1, dtype=np.float32)
+
+
+def _first_token(values: np.ndarray, _: Batch) -> np.ndarray:
+    return values[:, 0]
+
+
+def _method(options: ExitOptions, shapes: Sequence[tuple[int, ...]], labels: int) -> Method:
+    if options.method == "sdn":
+        return Sdn(shapes, labels, options.head, seed=options.seed)
+    return Ztw(shapes, labels, options.head, options.ztw, seed=options.seed)
+
+
+def _sizes(network: Network, piece: Piece) -> tuple[int, ...]:
+    assert piece.cut is not None, "the last piece has no cut behind it"
+    return tuple(one if isinstance(one, int) else network.inputs.axes[one].typical for one in piece.cut.shape[1:])
+
+
+def _check_full_depth(network: Network, bundle: Bundle, rows: dict[str, np.ndarray]) -> None:
+    session = open_session(network.model, network.name)
+    count = len(next(iter(rows.values())))
+    step = 1 if network.inputs.one_row else count
+    parts = [{name: values[start : start + step] for name, values in rows.items()} for start in range(0, count, step)]
+    wanted = np.concatenate([run_session(session, [network.scores], part, network.name)[0] for part in parts])
+    found = record(bundle, _renamed(network, rows)).outputs["logits"][:, -1]
+    apart = float(np.abs(found - wanted).max() / max(1.0, float(np.abs(wanted).max())))
+    if not apart <= FULL_DEPTH:
+        raise ParityBroken(
+            f"the last exit is {apart:.1e} from {network.name} on {count} rows; wanted at most {FULL_DEPTH:g}: it was cut wrong"
+        )
+
+
+def _trace(network: Network, bundle: Bundle, part: Part, most: int) -> Trace:
+    rows, label = gather(part, most)
+    trace = record(bundle, _renamed(network, rows), label)
+    return trace if label is not None else replace(trace, label=trace.outputs["logits"][:, -1].argmax(axis=1))
+
+
+def _renamed(network: Network, rows: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """As the bundle calls the network's inputs."""
+    names = input_states(network)
+    return {names[name]: values for name, values in rows.items()}
+
+
+def _provenance(
+    examples: Examples, options: ExitOptions, metrics: Mapping[str, float], recipe: str | None
+) -> dict[str, Any]:  # fmt: skip
+    return {
+        "recipe": recipe or json.dumps(asdict(options), sort_keys=True),
+        "seed": options.seed,
+        "data": dict(examples.data),
+        "versions": {package: importlib.metadata.version(package) for package in _PACKAGES},
+        "metrics": dict(metrics),
+    }
+
+
+def _cleared(folder: Path) -> Path:
+    if folder.exists():
+        shutil.rmtree(folder)
+    return folder

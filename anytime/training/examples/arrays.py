@@ -1,0 +1,88 @@
+"""Rows in an ``npz`` file: an array per input of the network, and if known ``label``, (N,).
+
+``split`` may say of each row where it belongs, ``train``, ``calibration`` or ``test``; else they are cut by the seed,
+stratified where labels are known.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from anytime.training.attach import Inputs, rows_of
+from anytime.training.data.split import cut
+from anytime.training.errors import BadData, BadLabel, DataMisfit
+from anytime.training.examples.examples import Examples, Part
+
+LABEL, SPLIT = "label", "split"
+_PARTS = ("train", "calibration", "test")
+_TEST, _CALIBRATION = 0.2, 0.2
+
+
+def read_arrays(
+    path: Path, inputs: Inputs, *, label: np.ndarray | None = None, labelled: bool = True, seed: int = 0
+) -> Examples:
+    """The rows of an ``npz`` file. ``label``: instead of the file's own.
+
+    Raises ``BadData`` for a file that is no such one, ``BadLabel`` and ``DataMisfit``.
+    """
+    arrays = _load(path)
+    own, split = arrays.pop(LABEL, None), arrays.pop(SPLIT, None)
+    label = own if label is None else label
+    rows = inputs.check(arrays)
+    if label is not None and (label.shape != (rows,) or label.dtype.kind not in "iu"):
+        raise BadLabel(
+            f"{path}: the labels are {label.dtype} of shape {label.shape}; wanted {rows} whole numbers, one per row"
+        )
+    if labelled and label is None:
+        raise BadLabel(
+            f"{path} has no array {LABEL!r} (it has {', '.join(arrays)}); add one, give labels, or do without them"
+        )
+    label = None if label is None else label.astype(np.int64)
+    parts = _given(path, split, rows) if split is not None else _cut(label, rows, seed)
+
+    def part(name: str) -> Part:
+        chosen = {key: values[parts[name]] for key, values in arrays.items()}
+        return Part(rows_of(chosen), None if label is None else label[parts[name]])
+
+    found = {name: part(name) for name in _PARTS}
+    digest = hashlib.sha256("".join(one.rows.key for one in found.values()).encode()).hexdigest()
+    said = ", ".join(f"{name} {len(one)} (sha256 {one.rows.key[:16]})" for name, one in found.items())
+    return Examples((found["train"],), found["calibration"], found["test"],
+                    data={"name": path.name, "sha256": digest, "split": said})  # fmt: skip
+
+
+def _load(path: Path) -> dict[str, np.ndarray]:
+    try:
+        with path.open("rb") as file, np.lib.npyio.NpzFile(file, allow_pickle=False) as stored:
+            return {name: stored[name] for name in stored.files}
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise BadData(f"{path} is no npz file of plain arrays: {error}; write it with numpy.savez") from error
+
+
+def _given(path: Path, split: np.ndarray, rows: int) -> Mapping[str, np.ndarray]:
+    if split.shape != (rows,):
+        raise DataMisfit(f"{path}: {SPLIT} has the shape {split.shape}; wanted ({rows},), one word per row")
+    strange = set(split.astype(str).tolist()) - set(_PARTS)
+    if strange:
+        raise BadData(f"{path}: {SPLIT} says {min(strange)!r}; wanted {', '.join(_PARTS)}")
+    found = {name: np.flatnonzero(split == name) for name in _PARTS}
+    for name, chosen in found.items():
+        if not len(chosen):
+            raise BadData(f"{path}: {SPLIT} leaves no row to {name}; every part needs some")
+    return found
+
+
+def _cut(label: np.ndarray | None, rows: int, seed: int) -> Mapping[str, np.ndarray]:
+    """A fifth to test, a fifth of the rest to calibrate; the test rows are the same for every seed."""
+    strata = np.zeros(rows, np.int64) if label is None else label
+    rest, test = cut(strata, _TEST, 0)
+    train, calibration = cut(strata[rest], _CALIBRATION, seed)
+    if not (len(test) and len(calibration) and len(train)):
+        raise BadData(f"{rows} rows are too few to train, calibrate and test on; give more")
+    return {"train": rest[train], "calibration": rest[calibration], "test": test}

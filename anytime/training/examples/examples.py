@@ -1,0 +1,54 @@
+"""What a trained network's exits are trained, calibrated and tested on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from anytime.training.attach import Rows
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Rows as a network takes them, and the right label of each, (N,) int64; ``None`` where nobody knows."""
+
+    rows: Rows
+    label: np.ndarray | None
+
+    def __len__(self) -> int:
+        return self.rows.count
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """Three parts that share no row. ``train`` may hold several views: the same rows, augmented anew."""
+
+    train: tuple[Part, ...]
+    calibration: Part
+    test: Part
+    labels: tuple[str, ...] | None = None
+    """The classes' names, where they are known."""
+    preprocess: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Of the manifest, by input name."""
+    data: Mapping[str, Any] = field(default_factory=dict)
+    """The manifest's ``provenance.data``."""
+
+    @property
+    def is_labelled(self) -> bool:
+        return self.train[0].label is not None
+
+
+def gather(part: Part, most: int) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
+    """The first ``most`` rows of a part in memory, by input name, and their labels."""
+    found: list[Mapping[str, np.ndarray]] = []
+    count = 0
+    for batch in part.rows.batches():
+        found.append(batch)
+        count += len(next(iter(batch.values())))
+        if count >= most:
+            break
+    rows = {name: np.concatenate([batch[name] for batch in found])[:most] for name in found[0]}
+    return rows, None if part.label is None else part.label[:most]

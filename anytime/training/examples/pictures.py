@@ -1,0 +1,88 @@
+"""A data set of pictures as the one image input of a network."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+
+import numpy as np
+
+from anytime.training.attach import Inputs, NetworkInput, Rows
+from anytime.training.data.augment import Augmentation
+from anytime.training.data.batches import augmented, in_order
+from anytime.training.data.data_set import DataSet, Split
+from anytime.training.errors import DataMisfit
+from anytime.training.examples.examples import Examples, Part
+
+BATCH_ROWS = 64
+
+
+def picture_examples(
+    data: DataSet, inputs: Inputs, *, labelled: bool = True, views: int = 0, seed: int = 0,
+    augmentation: Augmentation | None = None,
+) -> Examples:  # fmt: skip
+    """The splits of ``data`` for a network with one image input.
+
+    ``views``: how many times the training pictures are augmented, each time anew by ``seed``; 0: they are taken as they
+    are. Raises ``DataMisfit`` where the network takes something else than such pictures.
+    """
+    entry = _image_input(data, inputs)
+
+    def part(split: Split, view: int | None = None) -> Part:
+        rows = Rows(
+            _key(split, data, seed, view, augmentation), len(split), _batches(split, entry, seed, view, augmentation)
+        )
+        return Part(rows, split.labels if labelled else None)
+
+    train = tuple(part(data.train, view) for view in range(views)) if views and augmentation else (part(data.train),)
+    spec = data.preprocess.model_dump(mode="json", exclude_none=True)
+    if entry.dtype == "uint8":
+        spec = {name: value for name, value in spec.items() if name not in ("mean", "std")}
+    return Examples(train, part(data.calibration), part(data.test), data.labels if labelled else None, {entry.name: spec},
+                    data.provenance())  # fmt: skip
+
+
+def _image_input(data: DataSet, inputs: Inputs) -> NetworkInput:
+    if len(inputs.tensors) != 1:
+        names = ", ".join(entry.name for entry in inputs.tensors)
+        raise DataMisfit(f"the network has the inputs {names}; pictures are for one: give arrays in an npz file")
+    (entry,) = inputs.tensors
+    shape = entry.shape[1:]
+    sizes = [one for one in shape if isinstance(one, int)]
+    if (
+        entry.dtype not in ("float32", "uint8")
+        or len(sizes) != len(shape)
+        or math.prod(sizes) != math.prod(data.input_shape)
+    ):
+        raise DataMisfit(
+            f"the network's input {entry.name} is {entry.dtype} {list(entry.shape)} and the pictures become float32 rows of "
+            f"{list(data.input_shape)}; say with a preprocessing (channels, resize, crop, layout) how they should"
+        )
+    return entry
+
+
+def _batches(
+    split: Split, entry: NetworkInput, seed: int, view: int | None, augmentation: Augmentation | None
+) -> Callable[[], Iterator[Mapping[str, np.ndarray]]]:
+    shape = [one for one in entry.shape[1:] if isinstance(one, int)]
+
+    def batches() -> Iterator[Mapping[str, np.ndarray]]:
+        if entry.dtype == "uint8":
+            for start in range(0, len(split), BATCH_ROWS):
+                pixels = split.batch(np.arange(start, min(start + BATCH_ROWS, len(split))))
+                laid = pixels.transpose(0, 3, 1, 2) if split.normalisation.layout == "chw" else pixels
+                yield {entry.name: np.ascontiguousarray(laid).reshape(-1, *shape)}
+            return
+        if view is None or augmentation is None:
+            found = in_order(split, BATCH_ROWS)
+        else:
+            found = augmented(split, BATCH_ROWS, seed=seed, epoch=view, augmentation=augmentation)
+        for batch in found:
+            yield {entry.name: batch.inputs.reshape(-1, *shape)}
+
+    return batches
+
+
+def _key(split: Split, data: DataSet, seed: int, view: int | None, augmentation: Augmentation | None) -> str:
+    how = "as they are" if view is None else f"{augmentation} {seed} {view}"
+    return f"{split.sha256} {data.preprocess.model_dump_json()} {how}"
