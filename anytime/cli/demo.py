@@ -100,8 +100,8 @@ def _to_try(url: str, folder: Path) -> str:
         f"curl -N -H 'Accept: text/event-stream' -H 'Content-Type: image/png' --data-binary @{hard} {predict}",
         "\n# the same as a table in the terminal",
         f"{_program()} predict {predict} {hard} --stream",
-        "\n# another policy: the threshold that holds the mean cost at a tenth; or full depth",
-        f"{curl} @{hard} '{predict}?target=cost-10'",
+        "\n# another policy: the threshold that holds the mean cost at a quarter; or full depth",
+        f"{curl} @{hard} '{predict}?target=cost-25'",
         f"{curl} @{hard} '{predict}?exact=true'",
         "\n# your own models: these two again, as a committee; it is served as soon as it is published",
         f"{_program()} cascade committee {small} {large} --committee --store {models} "

@@ -15,7 +15,7 @@ import numpy as np
 
 from anytime.model_store import Bundle, Manifest, Store
 from anytime.policy import Trace
-from anytime.training.calibrate import calibrate, confidence, hold, with_calibration
+from anytime.training.calibration import calibrate, confidence, hold, with_calibration
 from anytime.training.cascade import make_cascade
 from anytime.training.classifier import read_classifier
 from anytime.training.digit_models import HIDDEN, INPUT, check_extra, train_digits
@@ -100,6 +100,7 @@ def _metrics(manifest: Manifest, bundle: Bundle, test: Trace) -> dict[str, float
     policies = {point.name: point.policy for point in manifest.calibration.operating_points}
     for name, policy in {"default": manifest.calibration.default_policy or {}, **policies}.items():
         held = hold(policy, manifest, bundle.flow, test)
+        assert held.accuracy is not None, "digits have labels"
         metrics |= {f"test.accuracy.{name}": held.accuracy, f"test.cost.{name}": held.cost}
     return metrics
 

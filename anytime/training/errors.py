@@ -13,6 +13,7 @@ TrainingError            code
 +-- UnsupportedOperator  unsupported_operator  an operator that ONNX Runtime cannot run
 +-- DataMisfit           data_misfit           data of another name, dtype or shape than the network's input
 +-- CacheFailed          cache_failed          features that cannot be written or read again: a full disk, a damaged file
++-- TracesUnfit          traces_unfit          traces that cannot say what is asked: without labels, or of no row
 +-- ExportFailed         export_failed         a factory that makes no network, or one that torch cannot export
 +-- BadRecipe            bad_recipe            a recipe that cannot be read, has an unknown key, or contradicts itself
 +-- RunFailed            run_failed            a run folder of another recipe, a damaged checkpoint, a full disk, a NaN
@@ -115,3 +116,7 @@ class CacheFailed(TrainingError):
 
 class ExportFailed(TrainingError):
     code = "export_failed"
+
+
+class TracesUnfit(TrainingError):
+    code = "traces_unfit"

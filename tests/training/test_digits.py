@@ -6,7 +6,7 @@ import pytest
 
 from anytime.model_store import Store
 from anytime.policy import check_default
-from anytime.training.calibrate import hold
+from anytime.training.calibration import hold
 from anytime.training.digit_pictures import read_digits
 from anytime.training.digits import HARD, INPUT, NAME, SAMPLES, SEED, pick_samples
 from anytime.training.record import record
@@ -50,7 +50,8 @@ def test_what_was_measured_is_so(bundle, digits, recorded):
         assert (point.accuracy, point.cost) == pytest.approx((held.accuracy, held.cost))
         held = hold(point.policy, manifest, bundle.flow, recorded)
         assert metrics[f"test.accuracy.{point.name}"] == pytest.approx(held.accuracy)
-    assert {point.name for point in manifest.calibration.operating_points} == {"accuracy-1", "cost-50", "cost-10"}
+    names = [*(f"accuracy-{loss}" for loss in ("0", "0.5", "1", "2", "5")), *(f"cost-{n}" for n in (25, 50, 75, 100))]
+    assert [point.name for point in manifest.calibration.operating_points] == names
     assert check_default(manifest, bundle.flow) is not None
 
 

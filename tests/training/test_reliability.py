@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from anytime.training.calibrate import fit_temperature
+from anytime.training.calibration import fit_temperature
 from anytime.training.reliability import auroc, calibration_error
 from tests.training.classifiers import softmax
 from tests.training.vectors import load_vector
