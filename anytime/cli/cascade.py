@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from anytime.cli.given import add_preprocess, add_store, bad_option, read_names, read_preprocess
 
 if TYPE_CHECKING:
     from anytime.model_store import Bundle
@@ -32,16 +33,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                              "or FILE=KIND, repeatable")  # fmt: skip
     parser.add_argument("--labels", type=Path, metavar="FILE",
                         help="the classes' names, one a line (default: the models' own, else numbers)")  # fmt: skip
-    parser.add_argument("--preprocess", metavar="JSON",
-                        help="how a picture becomes a row, as in the manifest: JSON, or a file of it")  # fmt: skip
+    add_preprocess(parser)
     parser.add_argument("--committee", action="store_true", help="each exit averages the models so far")
     parser.add_argument("--keep-order", action="store_true", help="keep the order given (default: by multiply-adds)")
     parser.add_argument("--answer", choices=("latest", "most_confident"), default="latest",
                         help="what to answer where no rule stopped (default: latest)")  # fmt: skip
-    target = parser.add_mutually_exclusive_group()
-    target.add_argument("--store", type=Path, default=Path(os.environ.get("ANYTIME_STORE") or "models"), metavar="DIR",
-                        help="publish into this store (default: $ANYTIME_STORE, else ./models)")  # fmt: skip
-    target.add_argument("--out", type=Path, metavar="FOLDER", help="write the bundle to a new folder instead")
+    add_store(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON value")
 
 
@@ -51,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     from anytime.training.classifier import read_classifier
 
     macs, outputs = _macs(args.macs, args.models), _outputs(args.outputs, args.models)
-    preprocess, labels = _preprocess(args.preprocess), _labels(args.labels)
+    preprocess, labels = read_preprocess(args.preprocess), read_names(args.labels)
     classifiers = [
         read_classifier(path, kind, given) for path, kind, given in zip(args.models, outputs, macs, strict=True)
     ]
@@ -89,7 +86,7 @@ def _macs(given: Sequence[str], models: Sequence[Path]) -> list[int | None]:
     named = _by_model("--macs", [one for one in given if "=" in one], models)
     numbers = [number for one in given if "=" not in one for number in one.split(",")]
     if numbers and (named or len(numbers) != len(models)):
-        raise _bad(
+        raise bad_option(
             f"--macs gives {len(numbers)} numbers in order for {len(models)} models; give one per model, or FILE=N"
         )
     texts: Sequence[str | None] = numbers or [named.get(index) for index in range(len(models))]
@@ -98,7 +95,7 @@ def _macs(given: Sequence[str], models: Sequence[Path]) -> list[int | None]:
 
 def _count(text: str) -> int:
     if not text.strip().isdecimal() or int(text) < 1:
-        raise _bad(f"--macs gives {text!r}; wanted a whole number of multiply-adds, at least 1")
+        raise bad_option(f"--macs gives {text!r}; wanted a whole number of multiply-adds, at least 1")
     return int(text)
 
 
@@ -108,7 +105,7 @@ def _outputs(given: Sequence[str], models: Sequence[Path]) -> list[Any]:
     kinds = [named.get(index, for_all[-1] if for_all else "auto") for index in range(len(models))]
     for kind in (*kinds, *for_all):
         if kind not in _KINDS:
-            raise _bad(f"--outputs gives {kind!r}; wanted one of {', '.join(_KINDS)}")
+            raise bad_option(f"--outputs gives {kind!r}; wanted one of {', '.join(_KINDS)}")
     return kinds
 
 
@@ -122,33 +119,8 @@ def _by_model(option: str, given: Sequence[str], models: Sequence[Path]) -> Mapp
         places = [index for index, path in enumerate(models) if file == str(path) or Path(file) == path]
         places = places or [index for index, path in enumerate(models) if path.name == file]
         if not places:
-            raise _bad(f"{option} names {file!r}, which is none of the models; {nearest(file, models)}")
+            raise bad_option(f"{option} names {file!r}, which is none of the models; {nearest(file, models)}")
         if len(places) > 1 or places[0] in found:
-            raise _bad(f"{option} names {file!r} twice, or several models are called so; give each path once")
+            raise bad_option(f"{option} names {file!r} twice, or several models are called so; give each path once")
         found[places[0]] = value
     return found
-
-
-def _preprocess(given: str | None) -> Mapping[str, object] | None:
-    if given is None:
-        return None
-    text = given if given.lstrip().startswith("{") else Path(given).read_text(encoding="utf-8")
-    try:
-        fields = json.loads(text)
-    except ValueError as error:
-        raise _bad(f"--preprocess is not JSON: {error}; wanted an object such as "
-                   f'{{"channels": "gray", "resize": [28, 28]}}') from error  # fmt: skip
-    if not isinstance(fields, dict):
-        raise _bad(f"--preprocess is {fields!r}; wanted a JSON object")
-    return fields
-
-
-def _labels(given: Path | None) -> Sequence[str] | None:
-    """One label a line; empty lines at the end do not count."""
-    return None if given is None else [line.strip() for line in given.read_text(encoding="utf-8").rstrip().splitlines()]
-
-
-def _bad(message: str) -> Exception:
-    from anytime.training.errors import BadOption
-
-    return BadOption(message)

@@ -23,7 +23,7 @@ from anytime.training.attach.inputs import Batch
 from anytime.training.attach.pieces import input_states
 from anytime.training.attach.session import open_session, run_session
 from anytime.training.calibration import calibrate
-from anytime.training.errors import BadLabel, BadOption, ParityBroken
+from anytime.training.errors import BadLabel, BadOption, ParityBroken, RunFailed
 from anytime.training.examples import Examples, Part, gather
 from anytime.training.exits import Cached, Method, export_exits, fit_exits
 from anytime.training.exits.cached import imitated
@@ -90,7 +90,9 @@ def add_exits(
     """
     if not options.distil and not examples.is_labelled:
         raise BadLabel("the data have no labels; give them, or let the exits imitate the network (distil)")
-    run.mkdir(parents=True, exist_ok=True)
+    claim(
+        run, {"network": network.sha256, "cuts": [one.tensor for one in cuts], "data": examples.key, **asdict(options)}
+    )
     pieces = cut(network, cuts)
     views, held = _cached(network, pieces, examples, options, run / "features", say)
     method = _method(options, [one.shape[1:] for one in held.features], network.classes)
@@ -120,6 +122,24 @@ def add_exits(
     bundle = attached.write(_cleared(run / "bundle"), calibration=calibration, provenance=provenance)
     shutil.rmtree(run / "raw")
     return Made(bundle, traces)
+
+
+def claim(run: Path, about: Mapping[str, Any]) -> None:
+    """Make the folder ``run`` one for this work, or see that it is. Raises ``RunFailed`` where it holds other work."""
+    said = json.loads(json.dumps(about))
+    path = run / "run.json"
+    if path.exists():
+        known = json.loads(path.read_text(encoding="utf-8"))
+        differs = [name for name in sorted(known.keys() | said.keys()) if known.get(name) != said.get(name)]
+        if differs:
+            raise RunFailed(
+                f"{run} holds a run that differs in {', '.join(differs)}; give another folder, or remove that one"
+            )
+        return
+    run.mkdir(parents=True, exist_ok=True)
+    temp = run / ".run.json.partial"
+    temp.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
+    temp.replace(path)
 
 
 def metrics_of(trace: Trace, *, is_agreement: bool) -> dict[str, float]:
@@ -189,7 +209,7 @@ def _check_full_depth(network: Network, bundle: Bundle, rows: dict[str, np.ndarr
     apart = float(np.abs(found - wanted).max() / max(1.0, float(np.abs(wanted).max())))
     if not apart <= FULL_DEPTH:
         raise ParityBroken(
-            f"the last exit is {apart:.1e} from {network.name} on {count} rows; wanted at most {FULL_DEPTH:g}: it was cut wrong"
+            f"the last exit is {apart:.1e} from {network.name} on {count} rows; wanted at most {FULL_DEPTH:g}"
         )
 
 

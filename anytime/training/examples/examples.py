@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -35,6 +36,12 @@ class Examples:
     """Of the manifest, by input name."""
     data: Mapping[str, Any] = field(default_factory=dict)
     """The manifest's ``provenance.data``."""
+
+    @property
+    def key(self) -> str:
+        """What tells these rows, and their order, from any others."""
+        keys = [part.rows.key for part in (*self.train, self.calibration, self.test)]
+        return hashlib.sha256(" ".join(keys).encode()).hexdigest()
 
     @property
     def is_labelled(self) -> bool:

@@ -23,7 +23,7 @@ def read_loose(folder: Path, spec: Preprocess, *, labels: Path | None, classes: 
 
     Without it every label is 0 and means nothing. Raises a ``BadData``.
     """
-    names = list_pictures(folder, "")
+    names = [name.removeprefix("./") for name in list_pictures(folder, ".")]
     found = [0] * len(names) if labels is None else _by_picture(labels, names)
     part = file_part(folder, names, found, spec)
     official = Official(part, None, tuple(str(index) for index in range(classes)))

@@ -1,4 +1,4 @@
-"""The networks from outside the project, exported once for all tests of attach; nobody changes their files."""
+"""Networks from outside the project, exported once for all tests of training; nobody changes their files."""
 
 from __future__ import annotations
 

@@ -1,0 +1,120 @@
+import io
+import json
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+
+from anytime.cli.main import main
+from anytime.model_store import Store, preprocess
+from anytime.model_store.manifest import Preprocess
+from anytime.training.attach.export_factory import export_factory
+from anytime.training.attach.network import read_network
+from anytime.training.attach.session import open_session, run_session
+from tests.service.live import live
+from tests.training.attach.networks import FACTORIES, PICTURE
+
+SPEC = {"channels": "rgb", "resize": [32, 32], "mean": [0.5, 0.4, 0.3], "std": [0.2, 0.3, 0.4]}
+QUICK = ["--epochs", "2", "--ensemble-epochs", "2", "--exits", "3"]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A network of torch's with random weights as a file, its source, and pictures of five classes."""
+    folder = tmp_path_factory.mktemp("attach")
+    (folder / "zoo.py").write_text(FACTORIES)
+    export_factory(f"{folder / 'zoo.py'}:cnn", PICTURE, folder / "exported").rename(folder / "cnn.onnx")
+    draw = np.random.default_rng(0)
+    for number in range(60):
+        path = folder / "pictures" / f"class-{number % 5}" / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        stream = io.BytesIO()
+        Image.fromarray(draw.integers(0, 256, (40, 36, 3), dtype=np.uint8)).save(stream, "png")
+        path.write_bytes(stream.getvalue())
+    return folder
+
+
+@pytest.fixture
+def folder(made, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("ANYTIME_STORE", raising=False)
+    return made
+
+
+def refused(capsys, *arguments):
+    assert main(["attach", *map(str, arguments)]) == 2
+    return capsys.readouterr().err
+
+
+def test_from_a_file_to_logits_nothing_differs(folder, tmp_path, capsys):
+    """Attached, published and served: a PNG that is sent gets, at full depth, the network's own answer to that file."""
+    arguments = [folder / "cnn.onnx", "--data", folder / "pictures", "--preprocess", json.dumps(SPEC), *QUICK]
+    assert main(["attach", *map(str, arguments)]) == 0
+    said = capsys.readouterr().out
+    assert "cnn version 1: 3 exits" in said and "exit 3:" in said and "runs/cnn/traces" in said
+    network = read_network(folder / "cnn.onnx")
+    picture = (folder / "pictures" / "class-1" / "1.png").read_bytes()
+    row = preprocess(picture, Preprocess.model_validate_json(json.dumps(SPEC)), "float32", (3, 32, 32), 10**6)
+    (wanted,) = run_session(open_session(network.model, "cnn"), [network.scores], {"pixel_values": row}, "cnn")
+    with live(tmp_path / "models") as service:
+        query = {"trace": "true", "exact": "true"}
+        url = f"{service.url}/v1/models/cnn/predict"
+        reply = httpx.post(url, params=query, content=picture, headers={"Content-Type": "image/png"}).json()
+    (answer,) = reply["rows"]
+    assert answer["exit"] == 3 and answer["label"] == f"class-{wanted[0].argmax()}"
+    last = answer["trace"]["exits"][-1]["outputs"]["logits"]
+    np.testing.assert_allclose(last, wanted[0], atol=1e-5 * max(1, np.abs(wanted).max()))
+
+
+def test_without_labels_from_a_factory_to_a_folder(folder, tmp_path, capsys):
+    """A torch module is exported once; the bundle goes to a folder, and JSON says how far the exits agree."""
+    arguments = [f"{folder / 'zoo.py'}:cnn", "--input", "pixel_values:float32:batch,3,32,32", "--data", folder / "pictures",
+                 "--distil", "--preprocess", json.dumps(SPEC), "--out", "bundle", "--method", "sdn", "--head", "linear",
+                 "--json", *QUICK]  # fmt: skip
+    assert main(["attach", *map(str, arguments)]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["name"] == "cnn" and said["exits"] == 3 and (tmp_path / "bundle" / "manifest.json").exists()
+    assert not (tmp_path / "models").exists()
+
+
+def test_where_it_may_be_cut_is_shown(folder, capsys):
+    """Shares, shapes and names, nothing trained; also as JSON; and a name of the list may be given."""
+    network = [str(folder / "cnn.onnx"), "--data", str(folder / "pictures")]
+    assert main(["attach", *network, "--show-cuts"]) == 0
+    assert " map " in capsys.readouterr().out
+    assert main(["attach", *network, "--show-cuts", "--json"]) == 0
+    cuts = json.loads(capsys.readouterr().out)
+    assert [one["share"] for one in cuts] == sorted(one["share"] for one in cuts)
+    spec = ["--preprocess", json.dumps(SPEC), *QUICK]
+    assert main(["attach", *network, *spec, "--at", cuts[2]["tensor"], "--at", cuts[0]["tensor"], "--name", "two"]) == 0
+    assert Store(Path("models")).open("two").manifest.exits == 3
+
+
+@pytest.mark.parametrize(("more", "says"), [
+    (["--at", "nowhere"], "no tensor 'nowhere'"),
+    (["--exits", "1"], "1 exits leave nothing to cut"),
+    (["--epochs", "0"], "--epochs is 0; wanted a whole number from 1"),
+    (["--axis", "sequence=8"], "--axis gives 'sequence=8'; wanted NAME=MIN,USUAL,MAX"),
+    (["--input", "x:float32:batch,3"], "an ONNX file says its own"),
+    (["--preprocess", '{"channel": "rgb"}'], "channel"),
+    (["--preprocess", "{"], "--preprocess is not JSON"),
+    (["--device", "tpu"], "no device 'tpu' here"),
+    (["--output", "scores"], "no output 'scores'"),
+])  # fmt: skip
+def test_what_cannot_be_done_is_one_line(folder, capsys, tmp_path, more, says):
+    """The message names what was given and what is wanted, and nothing is made."""
+    said = refused(capsys, folder / "cnn.onnx", "--data", folder / "pictures", "--preprocess", json.dumps(SPEC), *more)
+    assert says in said and said.count("\n") == 1
+    assert not (tmp_path / "models").exists()
+
+
+def test_data_that_do_not_fit(folder, capsys, tmp_path):
+    """Pictures without a preprocessing, a folder that is not there, a file that is no network, labels out of range."""
+    assert "nothing says how the pictures" in refused(capsys, folder / "cnn.onnx", "--data", folder / "pictures")
+    assert "is not there" in refused(capsys, folder / "cnn.onnx", "--data", "no/where")
+    assert "zoo.py" in refused(capsys, folder / "zoo.py", "--data", folder / "pictures")
+    rows = np.zeros((50, 3, 32, 32), np.float32)
+    np.savez(tmp_path / "rows.npz", pixel_values=rows, label=np.arange(50) % 9)
+    assert "the network tells 5 classes" in refused(capsys, folder / "cnn.onnx", "--data", "rows.npz")
