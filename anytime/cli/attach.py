@@ -7,11 +7,19 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from anytime.cli.given import add_preprocess, add_store, bad_option, read_names, read_preprocess
+from anytime.cli.given import (
+    add_preprocess,
+    add_store,
+    bad_option,
+    check_out,
+    publish,
+    read_names,
+    read_preprocess,
+    report_made,
+)
 from anytime.cli.progress import shown
 
 if TYPE_CHECKING:
-    from anytime.model_store import Bundle
     from anytime.training.add_exits import ExitOptions
     from anytime.training.attach import Network
 
@@ -70,6 +78,7 @@ def run(args: argparse.Namespace) -> int:
     from anytime.training.examples import read_examples
     from anytime.training.loop import choose_device
 
+    check_out(args)
     name = args.name or Path(args.network.rpartition(":")[2] if _is_factory(args.network) else args.network).stem
     folder = args.run_folder or Path("runs", name)
     network = _network(args, folder)
@@ -89,7 +98,7 @@ def run(args: argparse.Namespace) -> int:
         made = add_exits(
             name, network, chosen, examples, options, folder, device=device, progress=how.progress, say=how.say
         )
-    _report(_publish(made.bundle, args), folder, as_json=args.json)
+    report_made(publish(made.bundle, args), folder, as_json=args.json)
     return 0
 
 
@@ -153,8 +162,6 @@ def _preprocess(text: str | None) -> Any:
 
 
 def _options(args: argparse.Namespace) -> ExitOptions:
-    from dataclasses import replace
-
     from anytime.training.add_exits import ExitOptions
     from anytime.training.methods.schedules import ENSEMBLES, HEADS
     from anytime.training.models.heads import HeadOptions
@@ -162,27 +169,11 @@ def _options(args: argparse.Namespace) -> ExitOptions:
     for option in ("epochs", "ensemble_epochs"):
         if getattr(args, option) < 1:
             raise bad_option(f"--{option.replace('_', '-')} is {getattr(args, option)}; wanted a whole number from 1")
-    drop = tuple(round(one * args.epochs / HEADS["cifar"].epochs) for one in HEADS["cifar"].milestones)
     return ExitOptions(
         method=args.method, head=HeadOptions(args.head), distil=args.distil, seed=args.seed,
-        heads=replace(HEADS["cifar"], epochs=args.epochs, milestones=drop),
-        ensembles=replace(ENSEMBLES, epochs=args.ensemble_epochs),
+        heads=HEADS["cifar"].scaled(args.epochs),
+        ensembles=ENSEMBLES.scaled(args.ensemble_epochs),
     )  # fmt: skip
-
-
-def _publish(bundle: Bundle, args: argparse.Namespace) -> Bundle:
-    import shutil
-
-    from anytime.model_store import Store, open_bundle
-
-    if args.out is None:
-        return Store(args.store).publish(bundle.folder)
-    if args.out.exists():
-        raise bad_option(f"{args.out} exists already; give a folder that does not, or remove it first")
-    temp = args.out.with_name(f".{args.out.name}.partial")
-    shutil.copytree(bundle.folder, temp)
-    temp.rename(args.out)
-    return open_bundle(args.out)
 
 
 def _show_cuts(cuts: list[Any], *, as_json: bool) -> None:
@@ -192,20 +183,3 @@ def _show_cuts(cuts: list[Any], *, as_json: bool) -> None:
         return
     for one in cuts:
         print(f"{one.share:6.1%}  {one.kind:7} {', '.join(map(str, one.shape)):24} {one.tensor}")
-
-
-def _report(bundle: Bundle, folder: Path, *, as_json: bool) -> None:
-    manifest = bundle.manifest
-    metrics = manifest.provenance.metrics
-    if as_json:
-        said = {"name": manifest.name, "version": manifest.version, "exits": manifest.exits, "metrics": metrics,
-                "folder": str(bundle.folder), "traces": str(folder / "traces"), "digest": bundle.digest}  # fmt: skip
-        print(json.dumps(said))
-        return
-    print(f"{manifest.name} version {manifest.version}: {manifest.exits} exits, in {bundle.folder}")
-    calibration = manifest.calibration
-    for exit, (name, share) in enumerate(metrics.items(), start=1):
-        costs = None if calibration is None else calibration.cost
-        cost = "" if costs is None else f" at {costs[exit - 1]:.0%} of full depth's multiply-adds"
-        print(f"  exit {exit}: {share:.1%} {name.split('.')[1]} on test rows{cost}")
-    print(f"Traces for evaluate, calibrate, replay and doctor are in {folder / 'traces'}.")

@@ -5,9 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from anytime.model_store import Bundle
 
 
 def add_store(parser: argparse.ArgumentParser) -> None:
@@ -22,6 +26,44 @@ def add_preprocess(parser: argparse.ArgumentParser) -> None:
     """``--preprocess``"""
     parser.add_argument("--preprocess", metavar="JSON",
                         help="how a picture becomes a row, as in the manifest: JSON, or a file of it")  # fmt: skip
+
+
+def publish(bundle: Bundle, args: argparse.Namespace) -> Bundle:
+    """Into ``--out``, whole or not at all, or else into ``--store`` as the next version."""
+    from anytime.model_store import Store, open_bundle
+
+    if args.out is None:
+        return Store(args.store).publish(bundle.folder)
+    check_out(args)
+    temp = args.out.with_name(f".{args.out.name}.partial")
+    shutil.rmtree(temp, ignore_errors=True)
+    shutil.copytree(bundle.folder, temp)
+    temp.rename(args.out)
+    return open_bundle(args.out)
+
+
+def check_out(args: argparse.Namespace) -> None:
+    """Before the work and not after it. Raises ``BadOption`` where ``--out`` is there already."""
+    if args.out is not None and args.out.exists():
+        raise bad_option(f"{args.out} exists already; give a folder that does not, or remove it first")
+
+
+def report_made(bundle: Bundle, run: Path, *, as_json: bool) -> None:
+    """What was made, how good each exit is, and where its traces are."""
+    manifest = bundle.manifest
+    metrics = manifest.provenance.metrics
+    if as_json:
+        said = {"name": manifest.name, "version": manifest.version, "exits": manifest.exits, "metrics": metrics,
+                "folder": str(bundle.folder), "traces": str(run / "traces"), "digest": bundle.digest}  # fmt: skip
+        print(json.dumps(said))
+        return
+    print(f"{manifest.name} version {manifest.version}: {manifest.exits} exits, in {bundle.folder}")
+    calibration = manifest.calibration
+    costs = None if calibration is None else calibration.cost
+    for exit, (name, share) in enumerate(metrics.items(), start=1):
+        cost = "" if costs is None else f" at {costs[exit - 1]:.0%} of full depth's multiply-adds"
+        print(f"  exit {exit}: {share:.1%} {name.split('.')[1]} on test rows{cost}")
+    print(f"Traces for evaluate, calibrate, replay and doctor are in {run / 'traces'}.")
 
 
 def read_preprocess(given: str | None) -> dict[str, Any] | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -91,7 +92,8 @@ def add_exits(
     if not options.distil and not examples.is_labelled:
         raise BadLabel("the data have no labels; give them, or let the exits imitate the network (distil)")
     claim(
-        run, {"network": network.sha256, "cuts": [one.tensor for one in cuts], "data": examples.key, **asdict(options)}
+        run / "run.json",
+        {"network": network.sha256, "cuts": [one.tensor for one in cuts], "data": examples.key, **asdict(options)},
     )
     pieces = cut(network, cuts)
     views, held = _cached(network, pieces, examples, options, run / "features", say)
@@ -124,20 +126,19 @@ def add_exits(
     return Made(bundle, traces)
 
 
-def claim(run: Path, about: Mapping[str, Any]) -> None:
-    """Make the folder ``run`` one for this work, or see that it is. Raises ``RunFailed`` where it holds other work."""
+def claim(path: Path, about: Mapping[str, Any]) -> None:
+    """Write down in a run's folder what it is for, or see that it is for that. Raises ``RunFailed`` where it is not."""
     said = json.loads(json.dumps(about))
-    path = run / "run.json"
     if path.exists():
         known = json.loads(path.read_text(encoding="utf-8"))
         differs = [name for name in sorted(known.keys() | said.keys()) if known.get(name) != said.get(name)]
         if differs:
             raise RunFailed(
-                f"{run} holds a run that differs in {', '.join(differs)}; give another folder, or remove that one"
+                f"{path.parent} holds a run that differs in {', '.join(differs)}; give another folder, or remove that one"
             )
         return
-    run.mkdir(parents=True, exist_ok=True)
-    temp = run / ".run.json.partial"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temp = path.with_name(f".{path.name}.partial")
     temp.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
     temp.replace(path)
 
@@ -157,7 +158,9 @@ def _cached(
     shrink = [_shrink(options.head, piece) for piece in pieces[:-1]]
 
     def computed(part: Part) -> Cached:
-        found = features(network, pieces, part.rows, home, dtype=options.stored, shrink=shrink)
+        found = features(
+            network, pieces, part.rows, home, dtype=options.stored, shrink=shrink, threads=os.cpu_count() or 1
+        )
         label = imitated(found.logits, options.temperature) if options.distil or part.label is None else part.label
         return Cached(found.cuts, found.logits, label)
 

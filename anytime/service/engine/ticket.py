@@ -96,14 +96,18 @@ class Ticket:
         said = self._said()
         if said is not None:
             return said
-        until = self._loop.time() + seconds
-        timer = self._loop.call_at(until, self.wake)
+        is_late = False
+
+        def ring() -> None:  # clocks are not compared: some loops call a little before the time is up
+            nonlocal is_late
+            is_late = True
+            self.wake()
+
+        timer = self._loop.call_later(seconds, ring)
         try:
-            while said is None:
+            while said is None and not is_late:
                 await self._wait()  # may wake for what has been taken already
                 said = self._said()
-                if self._loop.time() >= until:
-                    break
         finally:
             timer.cancel()
         return said

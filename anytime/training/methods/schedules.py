@@ -6,8 +6,10 @@ Nothing here trains; a schedule is read by the loop.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
+
+from anytime.training.errors import BadOption
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,22 @@ class Schedule:
     batch: int = 128
     momentum: float = 0.0
     weight_decay: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Raises ``BadOption``."""
+        if self.epochs < 1 or self.batch < 1:
+            raise BadOption(f"a schedule of {self.epochs} epochs in batches of {self.batch}; wanted 1 or more of both")
+        if not (self.learning_rate > 0 and self.drop > 0 and self.momentum >= 0 and self.weight_decay >= 0):
+            raise BadOption(f"{self}: wanted rates above 0, and a momentum and a weight decay that are not below")
+        if any(not 0 < one < self.epochs for one in self.milestones):
+            raise BadOption(f"the milestones {list(self.milestones)} of {self.epochs} epochs; wanted epochs between")
+        if self.optimizer == "adam" and self.momentum:
+            raise BadOption(f"adam has no momentum to set ({self.momentum}); leave it out, or take sgd")
+
+    def scaled(self, epochs: int) -> Schedule:
+        """The same over other epochs, the milestones at the same shares; what would be the first is none."""
+        moved = dict.fromkeys(round(one * epochs / self.epochs) for one in self.milestones)
+        return replace(self, epochs=epochs, milestones=tuple(one for one in moved if 0 < one < epochs))
 
     def rate(self, epoch: int) -> float:
         """The learning rate of an epoch."""

@@ -1,0 +1,123 @@
+"""A run from a recipe: the backbone is trained, exported once, and takes the road of any trained network."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from anytime.training.add_exits import Made, add_exits, claim
+from anytime.training.attach import choose_cuts, find_cuts, read_network
+from anytime.training.data.augment import Augmentation, augmentation_named
+from anytime.training.data.batches import batches, in_order
+from anytime.training.data.data_set import DataSet
+from anytime.training.data.read import read_data
+from anytime.training.errors import RunFailed
+from anytime.training.examples import picture_examples
+from anytime.training.export_backbone import export_backbone, place_name
+from anytime.training.loop import Device, Keeping, Progress, train
+from anytime.training.models.backbone import Backbone
+from anytime.training.models.places import check_places, every_place, places_by_share
+from anytime.training.models.registry import make_backbone
+from anytime.training.recipe import Recipe
+
+NETWORK = "network.onnx"
+_HELD_ROWS = 512
+
+
+class BackboneTask:
+    """A classifier from scratch, by cross-entropy; reported on the calibration split."""
+
+    name = "backbone"
+
+    def __init__(self, backbone: Backbone, data: DataSet, augmentation: Augmentation, *, seed: int) -> None:
+        self.module: nn.Module = backbone
+        self._data, self._augmentation, self._seed = data, augmentation, seed
+        self.rows = len(data.train)
+
+    def batches(self, epoch: int, size: int, start: int = 0) -> Iterator[tuple[Tensor, ...]]:
+        """inputs (B, *row shape), labels (B,)"""
+        for batch in batches(
+            self._data.train, size, seed=self._seed, epoch=epoch, augmentation=self._augmentation, start=start
+        ):
+            yield torch.from_numpy(batch.inputs), torch.from_numpy(batch.labels)
+
+    def loss(self, batch: tuple[Tensor, ...]) -> Tensor:
+        inputs, labels = batch
+        return functional.cross_entropy(self.module(inputs), labels)
+
+    def evaluate(self) -> Mapping[str, float]:
+        device = next(self.module.parameters()).device
+        found = [self.module(torch.from_numpy(batch.inputs).to(device)).argmax(dim=1).cpu().numpy() == batch.labels
+                 for batch in in_order(self._data.calibration, _HELD_ROWS)]  # fmt: skip
+        return {"held.accuracy": float(np.concatenate(found).mean())}
+
+
+def train_recipe(
+    recipe: Recipe, run: Path, *, device: Device, folder: Path | None = None, may_download: bool = True,
+    backbone_of: Path | None = None, progress: Progress | None = None, say: Callable[[str], None] = lambda text: None,
+) -> Made:  # fmt: skip
+    """Train what ``recipe`` says, in the folder ``run``, and write the calibrated bundle to ``run / "bundle"``.
+
+    ``folder``: where the data set's files lie. ``backbone_of``: a run whose trained backbone is taken, so that methods are
+    compared on the same. A run that was killed goes on to the same result. Raises a
+    ``TrainingError``.
+    """
+    data = read_data(recipe.data.name, folder, seed=recipe.seed, calibration=recipe.data.calibration, size=recipe.data.size,
+                     may_download=may_download, show_progress=progress is not None)  # fmt: skip
+    backbone = make_backbone(recipe.backbone.network, labels=len(data.labels), input_shape=data.input_shape,
+                             seed=recipe.seed, **recipe.backbone.options)  # fmt: skip
+    places = _places(recipe, backbone, data)
+    augmentation = augmentation_named(recipe.data.augmentation or data.augmentation, data.train.normalisation)
+    claim(run / "recipe.json", {**recipe.as_json(), "data_sha256": data.sha256})
+    if backbone_of is not None:
+        _take_backbone(backbone_of, run)
+    say(f"training {recipe.backbone.network} on {data.name}, {len(data.train):,} rows, on {device}")
+    task = BackboneTask(backbone, data, augmentation, seed=recipe.seed)
+    train(task, recipe.backbone.schedule, seed=recipe.seed, device=device, keeping=Keeping(run), progress=progress)
+    path = run / NETWORK
+    if not path.exists():
+        export_backbone(backbone, places, data.input_shape, path)
+    network = read_network(path, output="logits")
+    cuts = choose_cuts(network, find_cuts(network), at=[place_name(place) for place in places])
+    views = recipe.exits.views if augmentation != Augmentation() else 0
+    examples = picture_examples(data, network.inputs, views=views, seed=recipe.seed, augmentation=augmentation)
+    said = json.dumps(recipe.as_json(), sort_keys=True)
+    return add_exits(recipe.name, network, cuts, examples, recipe.exit_options(), run, device=device, progress=progress,
+                     say=say, recipe=said)  # fmt: skip
+
+
+def _take_backbone(other: Path, run: Path) -> None:
+    """Raises ``RunFailed`` unless ``other`` trained the very same backbone to its end."""
+    parts = [f"checkpoints/{BackboneTask.name}.npz", NETWORK]
+    if not all((other / part).is_file() for part in (*parts, "recipe.json")):
+        raise RunFailed(f"{other} is no run with a trained backbone; give the folder of one")
+    theirs, ours = (json.loads((one / "recipe.json").read_text(encoding="utf-8")) for one in (other, run))
+    differs = [key for key in ("backbone", "data", "data_sha256", "seed") if theirs[key] != ours[key]]
+    if differs or theirs["exits"]["at"] != ours["exits"]["at"]:
+        raise RunFailed(
+            f"{other} differs in {', '.join(differs or ['exits.at'])}; give a run of the same backbone and places"
+        )
+    for part in parts:
+        if not (run / part).exists():
+            (run / part).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(other / part, run / part)
+    if (other / "features").is_dir() and not (run / "features").exists():
+        shutil.copytree(other / "features", run / "features", copy_function=os.link)
+
+
+def _places(recipe: Recipe, backbone: Backbone, data: DataSet) -> tuple[int, ...]:
+    """After which blocks; the block behind which only the classifier comes is left to the last exit."""
+    at = recipe.exits.at
+    if at == "shares":
+        return places_by_share(backbone, data.input_shape)
+    if at == "every":
+        return every_place(backbone)
+    return check_places(backbone, at)
