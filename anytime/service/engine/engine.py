@@ -306,7 +306,8 @@ class Engine:
     def _stop_now(self, job: Job, decision: Decision, otherwise: ServiceError) -> None:
         """Stopped from outside: the answer so far, or the error where no exit was reached."""
         if job.walk.has_said and not job.walk.plan.policy.exact:
-            job.walk.stop(decision)
+            if job.walk.decision is None:  # else a worker has decided and is about to say so
+                job.walk.stop(decision)
             self._end(job, "answered", job.final())
         else:
             self._end(job, "failed", RowFailure(job.row, otherwise))
@@ -326,9 +327,9 @@ class Engine:
             self._metrics.first_prediction(job.served.name, job.first_at - ticket.work.arrived)
         if end == "answered":
             self._metrics.answered(job.served.name, job.served.version, job.walk)
-        ticket.end_row(event)
-        if ticket.done:
+        if ticket.open_rows == 1:  # before its client hears of it
             del self._open[ticket.number]
+        ticket.end_row(event)
 
 
 def _rows_in_time(job: Job) -> int:

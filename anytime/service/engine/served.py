@@ -24,8 +24,8 @@ _PROGRAMS = 512
 _SIZES = (2, 4, 8, 16, 32)
 _PAYS = 0.9
 """A batch of twice the rows pays if a row then takes at most this share of its time."""
-_TURNS = 8
-"""Runs of each size that decide it; the first is not counted."""
+_FEWEST_TURNS, _TURNS = 3, 8
+"""Runs of each size that decide it, as many as the budget allows; the first is not counted."""
 Feeds = Mapping[str, np.ndarray]
 
 
@@ -168,9 +168,10 @@ class Served:
             return 0
         limit, end = 1, time.perf_counter() + budget_s
         for size in _SIZES:
-            if time.perf_counter() + _TURNS * (limit + size) * row_ms / 1e3 > end:
+            turns = int((end - time.perf_counter()) / max((limit + size) * row_ms / 1e3, 1e-6))
+            if turns < _FEWEST_TURNS:
                 break
-            share = _share(call, _repeated(feeds, limit), _repeated(feeds, size), size / limit)
+            share = _share(call, _repeated(feeds, limit), _repeated(feeds, size), min(turns, _TURNS))
             if share > _PAYS:
                 break
             limit, row_ms = size, share * row_ms
@@ -206,13 +207,14 @@ def _best_ms(call: Call, feeds: Feeds) -> float:
     return min(call(feeds)[1] for _ in range(3)) * 1e3
 
 
-def _share(call: Call, fewer: Feeds, more: Feeds, times: float) -> float:
-    """What a row takes among ``times`` as many, as a share of its time among fewer: by their best runs, or by the median of
+def _share(call: Call, fewer: Feeds, more: Feeds, runs: int) -> float:
+    """What a row takes among more rows, as a share of its time among fewer: by their best runs, or by the median of
     pairs of runs if that is more.
 
     They take turns, for a machine that is slow for a moment must not decide how requests are served from then on.
     """
-    turns = [(call(fewer)[1], call(more)[1] / times) for _ in range(_TURNS)][1:]
+    times = _rows(more) / _rows(fewer)
+    turns = [(call(fewer)[1], call(more)[1] / times) for _ in range(runs)][1:]
     few, many = zip(*turns, strict=True)
     share: float = max(min(many) / min(few), median(m / f for f, m in turns))
     return share
@@ -225,6 +227,10 @@ def _takes_two(call: Call, feeds: Feeds) -> bool:
     except ModelFailed:
         return False
     return all(output.shape[:1] == (2,) for output in outputs)
+
+
+def _rows(feeds: Feeds) -> int:
+    return len(next(iter(feeds.values())))
 
 
 def _repeated(feeds: Feeds, rows: int) -> dict[str, np.ndarray]:

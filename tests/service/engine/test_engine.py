@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 
 import numpy as np
 import pytest
 
 from anytime.policy import Policy
+from anytime.service.engine.job import Job
 from anytime.service.engine.messages import RowAnswer, RowFailure
 from anytime.service.errors import BatchTooLarge, QueueFull, ShuttingDown, StateFull
 from anytime.service.metrics import Metrics
@@ -267,6 +269,32 @@ def test_end_all_answers_with_what_there_is(spelled_bundle):
             ends = await ends_of(engine, waiting)
             assert [end.error.code for end in ends if isinstance(end, RowFailure)] == ["shutting_down"]
             hold.release()
+
+    run(main())
+
+
+def test_end_all_overrules_no_decision(tmp_path, monkeypatch):
+    """A row whose rule has fired, and which a worker is about to answer, is answered by that rule at a shutdown too."""
+    decided, release = threading.Event(), threading.Event()
+    heard = Job.heard
+
+    def held(job, outcome, ahead):
+        decision = heard(job, outcome, ahead)
+        if decision.stops:
+            decided.set()
+            release.wait(10)
+        return decision
+
+    async def main():
+        served = serve(spelled.build(tmp_path / "bundle", answer="most_confident"), row_ms=100.0)
+        async with engine_of(workers=1) as engine:
+            monkeypatch.setattr(Job, "heard", held)
+            surest_at_exit_1 = row((3.0, 0, 0), (0, 1.5, 0), unsure(2))
+            ticket = submit(engine, served, rows(surest_at_exit_1), confidence=[None, 0.5, None])
+            await asyncio.to_thread(decided.wait, 10)
+            engine.end_all()
+            release.set()
+            assert [told(answer) for answer in await answers_of(engine, ticket)] == [(2, 1, "confidence")]
 
     run(main())
 
