@@ -73,10 +73,8 @@ class _Said:
         self._logits = trace.outputs["logits"]
         self.rows = np.arange(trace.rows)
         self.index = self._logits.argmax(axis=2).T
-        self.top = np.array(
-            [_top(self._logits[:, exit], manifest.temperature(exit + 1)) for exit in range(manifest.exits)]
-        )
-        self.ms = np.where(np.isnan(trace.ms), _typical(trace.ms), trace.ms).T
+        self.top = top_probabilities(manifest, trace).T
+        self.ms = known_ms(trace).T
         self.settle(_close_to(self.top, marks))
 
     def settle(self, doubtful: np.ndarray) -> None:
@@ -126,12 +124,19 @@ class _Way:
         return last - top[::-1].argmax(axis=0)
 
 
-def _top(logits: np.ndarray, temperature: float) -> np.ndarray:
-    """(rows, labels) -> (rows,) the top probability of softmax(logits / T), NaN where ``Verdict`` refuses."""
+def top_probabilities(manifest: Manifest, trace: Trace) -> np.ndarray:
+    """(rows, exits) at the manifest's temperatures and the finest level; NaN where a head wrote no probabilities."""
+    wide = trace.outputs["logits"].astype(np.float64)
+    temperature = np.array([manifest.temperature(exit) for exit in range(1, manifest.exits + 1)])[:, np.newaxis]
     with np.errstate(invalid="ignore", over="ignore"):
-        wide = logits.astype(np.float64)
-        total = np.exp((wide - wide.max(axis=1, keepdims=True)) / temperature).sum(axis=1)
-        return 1.0 / total
+        scaled = (wide - wide.max(axis=2, keepdims=True)) / temperature
+        return 1.0 / np.exp(scaled).sum(axis=2)
+
+
+def known_ms(trace: Trace) -> np.ndarray:
+    """(rows, graphs): a graph that was not timed for a row takes its median, and 0 where it was never timed."""
+    typical = [np.median(one[~np.isnan(one)]) if (~np.isnan(one)).any() else 0.0 for one in trace.ms.T]
+    return np.where(np.isnan(trace.ms), typical, trace.ms)
 
 
 def _close_to(top: np.ndarray, marks: np.ndarray) -> np.ndarray:
@@ -150,8 +155,3 @@ def _agreements(index: np.ndarray) -> np.ndarray:
     for leg in range(1, len(index)):
         counts[leg] = (counts[leg - 1] + 1) * (index[leg] == index[leg - 1])
     return counts
-
-
-def _typical(ms: np.ndarray) -> np.ndarray:
-    """(rows, graphs) -> (graphs,) medians of what is known, 0 where nothing is."""
-    return np.array([np.median(one[~np.isnan(one)]) if (~np.isnan(one)).any() else 0.0 for one in ms.T])
