@@ -35,7 +35,7 @@ def base_cost(manifest: Manifest, flow: Flow) -> float:
     return (manifest.base_macs or flow.macs_full) / flow.macs_full
 
 
-def confidence_policies(manifest: Manifest, trace: Trace, steps: int = 50) -> list[Mapping[str, Any]]:
+def confidence_policies(manifest: Manifest, trace: Trace, steps: int = 200) -> list[Mapping[str, Any]]:
     """One confidence threshold for all exits, to choose from: from always stopping at exit 1 to never before full depth.
 
     Between these lie evenly spaced quantiles of what the exits before the last said, with four digits.
