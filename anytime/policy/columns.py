@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from anytime.model_store import Manifest
-from anytime.policy.decide import read_level
+from anytime.policy.decide import REASONS, Reason, read_level
 from anytime.policy.outcome import Verdict, read_outcome
 from anytime.policy.plan import Leg, Plan
 from anytime.policy.resolve import AUTO
@@ -18,6 +18,8 @@ from anytime.policy.trace import Trace
 
 _CLOSE = 1e-9
 """Two probabilities nearer than this are told apart by ``Verdict``, as a live request would."""
+
+_CONFIDENCE = REASONS.index("confidence")
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ class Ends:
     index: np.ndarray
     """Of the label, at the level that the policy reads."""
     reason: np.ndarray
+    """Its place in ``REASONS``."""
     cost: np.ndarray
     compute_ms: np.ndarray
 
@@ -48,7 +51,7 @@ class Columns:
         self._trace = trace
         self._said: dict[tuple[int, int], _Said] = {}
         self._invalid: dict[int, np.ndarray] = {}
-        self._typical: np.ndarray | None = None
+        self._ms: dict[tuple[int, ...], np.ndarray] = {}
 
     def can_replay(self, plan: Plan) -> bool:
         """Whether nothing but a confidence, a depth or a budget of multiply-adds stops a row: no clock, no other rule."""
@@ -60,27 +63,30 @@ class Columns:
 
     def replay(self, plan: Plan) -> Ends:
         """Every row under a plan that ``can_replay``. Raises ``HeadOutputInvalid`` as ``policy.replay`` does."""
-        rows, policy, level = self._trace.rows, plan.policy, read_level(plan.policy)
-        ends = Ends(
-            np.zeros(rows, np.int64), np.full(rows, -1), np.full(rows, "", "<U16"), np.zeros(rows), np.zeros(rows)
-        )
-        going = np.ones(rows, dtype=bool)
-        best = _Best(rows, policy.min_exit if policy.answer == "most_confident" else None)
+        rows, level = self._trace.rows, read_level(plan.policy)
+        ends = Ends(*np.zeros((3, rows), np.int64), *np.zeros((2, rows)))
+        going = np.arange(rows)
+        best = _Best(rows, self, level) if plan.policy.answer == "most_confident" else None
         macs, ms = 0, np.zeros(rows)
         for leg, following in zip(plan.legs, (*plan.legs[1:], None), strict=True):
             macs += leg.macs
             ms = ms + self._leg_ms(leg)
             self._check(leg.exit, going)
             said = self._read(leg.exit, level)
-            best.hear(leg.exit, said, self, level)
-            fires = going & self._fires(plan, leg.exit, said, level)
-            stops = going if (reason := _limit(plan, macs, following)) else fires
-            ends.exit[stops], ends.index[stops] = best.exit[stops], best.index[stops]
-            ends.exit[fires], ends.index[fires] = leg.exit, said.index[fires]
-            ends.reason[stops], ends.reason[fires] = reason, "confidence"
+            if best is not None:
+                best.hear(leg.exit, said, is_permitted=leg.exit >= plan.policy.min_exit)
+            fires = self._fires(plan, leg.exit, said, level)[going]
+            fired, rest = going[fires], going[~fires]
+            ends.exit[fired], ends.index[fired], ends.reason[fired] = leg.exit, said.index[fired], _CONFIDENCE
+            reason = _limit(plan, macs, following)
+            if reason is not None:
+                ends.exit[rest] = leg.exit if best is None else best.exit[rest]
+                ends.index[rest] = said.index[rest] if best is None else best.index[rest]
+                ends.reason[rest] = REASONS.index(reason)
+            stops = fired if reason is None else going
             ends.cost[stops], ends.compute_ms[stops] = macs / plan.flow.macs_full, ms[stops]
-            going = going & ~stops
-            if not going.any():
+            going = rest
+            if reason is not None or not going.size:
                 break
         return ends
 
@@ -116,55 +122,51 @@ class Columns:
             with np.errstate(invalid="ignore"):
                 unsound = [~np.isfinite(one.max(axis=1)) if one.ndim == 2 else np.isnan(one) for one in values]
             self._invalid[exit] = np.logical_or.reduce(unsound)
-        for row in np.flatnonzero(going & self._invalid[exit])[:1]:
+        for row in going[self._invalid[exit][going]][:1]:
             read_outcome(self._manifest, exit, self._trace.head(self._manifest, int(row), exit))
             raise AssertionError("an outcome that is not sound cannot be read")
 
     def _leg_ms(self, leg: Leg) -> np.ndarray:
         """(rows,): what was not timed counts as its graph's median, and as 0 where that was never timed."""
-        if self._typical is None:
-            self._typical = typical_ms(self._trace)
-        here = [node.index for node in leg.nodes]
-        own = self._trace.ms[:, here]
-        total: np.ndarray = np.where(np.isnan(own), self._typical[here], own).sum(axis=1)
-        return total
+        here = tuple(node.index for node in leg.nodes)
+        if here not in self._ms:
+            own = self._trace.ms[:, here]
+            self._ms[here] = np.where(np.isnan(own), typical_ms(own), own).sum(axis=1)
+        return self._ms[here]
 
 
 class _Best:
-    """What would be answered if no rule fires: the latest outcome or, from ``min_exit`` on, the most confident one."""
+    """The most confident outcome so far of each row; those below ``min_exit`` count only until there is another."""
 
-    def __init__(self, rows: int, min_exit: int | None) -> None:
-        self.exit = np.zeros(rows, np.int64)
-        self.index = np.zeros(rows, np.int64)
+    def __init__(self, rows: int, columns: Columns, level: int) -> None:
+        self.exit, self.index = np.zeros((2, rows), np.int64)
         self._top = np.zeros(rows)
-        self._min_exit = min_exit
-        self._chooses = False
+        self._columns, self._level = columns, level
+        self._heard = self._permitted = False
 
-    def hear(self, exit: int, said: _Said, columns: Columns, level: int) -> None:
-        """Ties go to the deepest."""
+    def hear(self, exit: int, said: _Said, *, is_permitted: bool) -> None:
+        """The next exit's outcomes. Ties go to the deepest."""
         takes = np.ones(len(said.top), dtype=bool)
-        if self._min_exit is not None and (self._chooses or exit < self._min_exit) and self.exit.any():
+        if self._heard and self._permitted == is_permitted:
             takes = said.top > self._top
             for row in np.flatnonzero(np.abs(said.top - self._top) < _CLOSE):
-                rival = columns.exact_top(int(row), int(self.exit[row]), level)
-                takes[row] = columns.exact_top(int(row), exit, level) >= rival
-        self._chooses = self._min_exit is not None and exit >= self._min_exit
+                rival = self._columns.exact_top(int(row), int(self.exit[row]), self._level)
+                takes[row] = self._columns.exact_top(int(row), exit, self._level) >= rival
+        self._heard, self._permitted = True, is_permitted
         self.exit = np.where(takes, exit, self.exit)
         self.index = np.where(takes, said.index, self.index)
         self._top = np.where(takes, said.top, self._top)
 
 
-def typical_ms(trace: Trace) -> np.ndarray:
-    """(graphs,) median milliseconds, 0 for a graph that was never timed."""
-    timed = ~np.isnan(trace.ms)
-    return np.array(
-        [np.median(ms[known]) if known.any() else 0.0 for ms, known in zip(trace.ms.T, timed.T, strict=True)]
-    )
+def typical_ms(ms: np.ndarray) -> np.ndarray:
+    """(rows, graphs) -> (graphs,): the median of the known milliseconds, 0 for a graph that was never timed."""
+    timed = ~np.isnan(ms)
+    return np.array([np.median(one[known]) if known.any() else 0.0 for one, known in zip(ms.T, timed.T, strict=True)])
 
 
-def _limit(plan: Plan, macs: int, following: Leg | None) -> str:
-    """What stops every row that no rule stopped at a leg's end; empty where nothing does."""
+def _limit(plan: Plan, macs: int, following: Leg | None) -> Reason | None:
+    """What stops every row that no rule stopped at a leg's end."""
     if following is None:
         return "max_exit" if plan.policy.max_exit < plan.policy.exits else "full_depth"
     over = plan.policy.max_macs is not None and macs + following.macs > plan.policy.max_macs
-    return "budget" if over else ""
+    return "budget" if over else None

@@ -49,7 +49,7 @@ def replay(plan: Plan, manifest: Manifest, trace: Trace) -> Iterator[Replayed]:
 
 def _typical(plan: Plan, trace: Trace) -> np.ndarray:
     """(graphs,) median milliseconds; a graph that was never timed counts 0 where nothing reads a clock."""
-    typical, timed = typical_ms(trace), ~np.isnan(trace.ms)
+    typical, timed = typical_ms(trace.ms), ~np.isnan(trace.ms)
     if plan.policy.deadline_ms is not None or plan.policy.max_ms is not None:
         unknown = [node for leg in plan.legs for node in leg.nodes if not timed[:, node.index].any()]
         if unknown and trace.rows:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from anytime.policy import BudgetTooSmall, HeadOutputInvalid, Trace, replay
+from anytime.policy import REASONS, BudgetTooSmall, HeadOutputInvalid, Trace, replay
 from anytime.policy.columns import Columns
 from tests.policy.conftest import make_manifest, make_trace, planned
 from tests.policy.test_replay import bundles, policies
@@ -51,7 +51,7 @@ def test_agrees_with_the_walk(case):
         event(reason)
     assert ends.exit.tolist() == [one.exit for one in wanted]
     assert ends.index.tolist() == [one.index for one in wanted]
-    assert ends.reason.tolist() == [one.reason for one in wanted]
+    assert [REASONS[place] for place in ends.reason] == [one.reason for one in wanted]
     assert ends.cost.tolist() == [one.cost for one in wanted]
     assert ends.compute_ms.tolist() == pytest.approx([one.compute_ms for one in wanted])
 

@@ -13,7 +13,7 @@ from anytime.model_store.manifest import Calibration
 from anytime.policy import Trace
 from anytime.training.calibration.gain import gain_table
 from anytime.training.calibration.held import Ground, level_labels
-from anytime.training.calibration.points import base_cost, choose_points, confidence_policies
+from anytime.training.calibration.points import base_cost, candidate_thresholds, choose_points, search
 from anytime.training.calibration.temperature import fit_temperature
 from anytime.training.errors import TracesUnfit
 
@@ -37,7 +37,7 @@ def calibrate(manifest: Manifest, flow: Flow, trace: Trace) -> dict[str, Any]:
     measured = measure_exits(manifest, flow, trace)
     known = with_calibration(manifest, measured)
     ground = Ground(known, flow, trace)
-    tried = [ground.hold(policy) for policy in confidence_policies(known, trace)]
+    tried = search(ground, candidate_thresholds(known, trace))
     points = choose_points(tried, ground.hold({}), base_cost(manifest, flow))
     return {
         **measured,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from anytime.model_store import Flow, Manifest
-from anytime.policy import SILENT, Policy, Trace, make_plan, merge, parse_policy, replay, resolve
+from anytime.policy import REASONS, SILENT, Policy, Trace, make_plan, merge, parse_policy, replay, resolve
 from anytime.policy.columns import Columns, Ends
 from anytime.policy.decide import read_level
 
@@ -43,6 +43,7 @@ class Ground:
 
     def __init__(self, manifest: Manifest, flow: Flow, trace: Trace, below: Policy = SILENT) -> None:
         self._manifest, self._flow, self._trace, self._below = manifest, flow, trace, below
+        self.exits = flow.exits
         self._columns = Columns(manifest, trace)
         self._labels = np.array(level_labels(manifest, trace.label))
 
@@ -57,21 +58,22 @@ class Ground:
             level = np.full(self._trace.rows, read_level(resolved))
             return self._held(policy, self._columns.replay(plan), level)
         rows = list(replay(plan, self._manifest, self._trace))
-        names = ("exit", "index", "reason", "cost", "compute_ms")
-        ends = Ends(**{name: np.array([getattr(row, name) for row in rows]) for name in names})
+        names = ("exit", "index", "cost", "compute_ms")
+        ends = Ends(reason=np.array([REASONS.index(row.reason) for row in rows]),
+                    **{name: np.array([getattr(row, name) for row in rows]) for name in names})  # fmt: skip
         return self._held(policy, ends, np.array([row.level for row in rows]))
 
     def _held(self, policy: Mapping[str, Any], ends: Ends, level: np.ndarray) -> Held:
         rows, known = self._trace.rows, self._trace.label >= 0
         right = ends.index == self._labels[level, np.arange(rows)]
-        reasons, counts = np.unique(ends.reason, return_counts=True)
-        shares = {str(reason): float(count / rows) for reason, count in zip(reasons, counts, strict=True)}
+        counts = np.bincount(ends.reason, minlength=len(REASONS))
+        shares = {reason: float(count / rows) for reason, count in zip(REASONS, counts, strict=True) if count}
         return Held(
             policy,
             accuracy=float(right[known].mean()) if known.any() else None,
             cost=float(ends.cost.mean()),
             ms=float(ends.compute_ms.mean()),
-            exit_shares=tuple(float(np.mean(ends.exit == exit)) for exit in range(1, self._flow.exits + 1)),
+            exit_shares=tuple((np.bincount(ends.exit, minlength=self._flow.exits + 1)[1:] / rows).tolist()),
             reasons=dict(sorted(shares.items(), key=lambda share: -share[1])),
         )
 
