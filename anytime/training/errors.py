@@ -14,6 +14,7 @@ TrainingError            code
 +-- DataMisfit           data_misfit           data of another name, dtype or shape than the network's input
 +-- CacheFailed          cache_failed          features that cannot be written or read again: a full disk, a damaged file
 +-- ExportFailed         export_failed         a factory that makes no network, or one that torch cannot export
++-- ReportUnwritten      report_unwritten      an evaluation that the disk did not take, such as a full one
 +-- BadData              bad_data              files of a data set that are there and are not what they should be
     +-- BadPicture       bad_picture           a picture that is truncated, corrupt or of no known format
     +-- SizesDiffer      sizes_differ          pictures of several sizes where nothing says how to make them alike
@@ -100,3 +101,7 @@ class CacheFailed(TrainingError):
 
 class ExportFailed(TrainingError):
     code = "export_failed"
+
+
+class ReportUnwritten(TrainingError):
+    code = "report_unwritten"
