@@ -73,7 +73,7 @@ def test_the_demos_bundle_is_judged_as_when_it_was_made(demo_folder, tmp_path, c
 FAULTS = [
     (["pair"], "no traces of pair"),
     (["pears", "--data", "rows.npz"], "did you mean 'pair'"),
-    (["pair/7", "--data", "rows.npz"], "no version '7'"),
+    (["pair:7", "--data", "rows.npz"], "no version '7'"),
     (["./nowhere", "--data", "rows.npz"], "has no manifest.json"),
     (["pair", "--data", "cifar10"], "does not say how pictures become inputs"),
     (["pair", "--data", "absent.npz"], "absent.npz is not there"),

@@ -14,6 +14,7 @@ from anytime.model_store import Manifest
 from anytime.model_store.manifest import Input
 from anytime.model_store.nearest import nearest
 from anytime.training.errors import BadData, BadLabel, DataMisfit
+from anytime.training.examples.arrays import cut_rows
 
 _LABEL, _SPLIT = "label", "split"
 _KNOWN = ("train", "calibration", "test")
@@ -37,7 +38,10 @@ class Arrays:
 
 
 def read_arrays(path: Path, manifest: Manifest, seed: int) -> Arrays:
-    """The file, checked against the bundle's inputs and labels. Without ``split``, halves at random by ``seed``.
+    """The file, checked against the bundle's inputs and labels.
+
+    Without ``split``: as it was cut for the bundle, where that was made from a file of this name; else halves at random by
+    ``seed``.
 
     ``split`` holds ``calibration`` and ``test``; rows of ``train`` are left out. Raises ``BadData``, ``BadLabel`` or
     ``DataMisfit``.
@@ -58,7 +62,12 @@ def read_arrays(path: Path, manifest: Manifest, seed: int) -> Arrays:
     by_name = {
         entry.name: _fitted(path, entry, arrays[entry.name], len(label), manifest, sizes) for entry in manifest.inputs
     }
-    return Arrays(by_name, label, _splits(path, arrays.get(_SPLIT), len(label), seed))
+    split = arrays.get(_SPLIT)
+    if split is None and manifest.provenance.data is not None and manifest.provenance.data.name == path.name:
+        split = np.full(len(label), "calibration")
+        for name, rows in cut_rows(label, len(label), seed).items():
+            split[rows] = name
+    return Arrays(by_name, label, _splits(path, split, len(label), seed))
 
 
 def _load(path: Path) -> dict[str, np.ndarray]:
