@@ -15,6 +15,7 @@ TrainingError            code
 +-- CacheFailed          cache_failed          features that cannot be written or read again: a full disk, a damaged file
 +-- TracesUnfit          traces_unfit          traces that cannot say what is asked: without labels, or of no row
 +-- ExportFailed         export_failed         a factory that makes no network, or one that torch cannot export
++-- ReportUnwritten      report_unwritten      an evaluation that the disk did not take, such as a full one
 +-- BadData              bad_data              files of a data set that are there and are not what they should be
     +-- BadPicture       bad_picture           a picture that is truncated, corrupt or of no known format
     +-- SizesDiffer      sizes_differ          pictures of several sizes where nothing says how to make them alike
@@ -105,3 +106,7 @@ class ExportFailed(TrainingError):
 
 class TracesUnfit(TrainingError):
     code = "traces_unfit"
+
+
+class ReportUnwritten(TrainingError):
+    code = "report_unwritten"
