@@ -57,7 +57,7 @@ def read_rival(name: str, what: str, manifest: Manifest) -> Rival:
     from anytime.training.errors import BadOption
     from anytime.training.savings import Rival
 
-    first, colon, last = what.rpartition(":")
+    first, colon, last = ("", "", what) if what.endswith(".onnx") else what.rpartition(":")
     spent, accuracy = (first, _number(last)) if colon else (what, None)
     if colon and (accuracy is None or not 0.0 <= accuracy <= 1.0):
         raise BadOption(f"{what!r} gives {last!r} as an accuracy; wanted a number from 0 to 1, or no colon")

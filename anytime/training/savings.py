@@ -121,7 +121,7 @@ def measure_savings(manifest: Manifest, flow: Flow, chosen: Trace, told: Trace) 
 def judge(savings: Savings, rivals: Sequence[Rival] = ()) -> Verdict:
     """Not worth it below ``LEAST_SAVED``, or where a rival is as fast and, for all that is known, as accurate."""
     early = f"early exits save {savings.saved_share:.0%} of the base network's {savings.base_ms:.3g} ms"
-    early += f" and lose {100 * savings.lost:.1f} points of accuracy"
+    early += f" and {'lose' if savings.lost >= 0 else 'gain'} {abs(100 * savings.lost):.1f} points of accuracy"
     better = next((rival for rival in rivals if _beats(rival, savings)), None)
     is_worth_it = savings.saved_share >= LEAST_SAVED and better is None
     if savings.saved_share < LEAST_SAVED:
@@ -149,7 +149,7 @@ def _advice(savings: Savings, better: Rival | None) -> list[str]:
     if idle or len(savings.exits) > MANY_EXITS:
         why = f"exit {', '.join(map(str, idle))} is asked by no row" if idle else f"there are {len(savings.exits)}"
         advice.append(f"fewer exits, with anytime plan: {why}")
-    if savings.best.exit_shares[-1] > 0.5:
+    if savings.best.exit_shares[-1] > 0.5 and len(idle) < len(savings.exits) - 1:
         advice.append(
             f"better early exits: {savings.best.exit_shares[-1]:.0%} of the rows go to the last; train the heads "
             f"longer, or place them deeper"

@@ -64,6 +64,8 @@ def test_what_is_no_figure_is_told(what):
     """Milliseconds above 0, an accuracy in 0..1."""
     with pytest.raises(BadOption, match="wanted"):
         read_rival(INT8, what, make_manifest())
+    with pytest.raises(FileNotFoundError):
+        read_rival(INT8, "folder:1/none.onnx", make_manifest())
     assert read_rival(INT8, "2.5:1", make_manifest()) == Rival(INT8, 2.5, 1.0)
 
 

@@ -97,11 +97,17 @@ def test_the_verdict_says_what_to_try_next():
     assert "linear heads" in judge(savings(5.0, head_share=0.2)).next[0]
     assert "exit 1, 2 is asked by no row" in judge(savings(10.0, policy=1.0)).next[0]
     assert "exit 2 is asked by no row" in judge(savings(5.0, policy=[0.5, None, 0.5])).next[0]
+    assert not any("better" in one for one in judge(savings(10.0, policy=1.0, last=1.0)).next)
     assert "60% of the rows go to the last" in judge(savings(5.0, last=0.6)).next[0]
     assert "quantised" in judge(savings(5.0), [Rival(INT8, 4.0)]).next[0]
     beaten = judge(savings(5.0), [Rival(SMALLER, 4.0, 0.95)])
     assert beaten.sentence.endswith("down to 5 ms, and a smaller network takes 4 ms at 95.0%")
     assert "anytime cascade" in beaten.next[0]
+
+
+def test_accuracy_may_be_gained():
+    """On other rows than those it was chosen on, a policy may be the more accurate one."""
+    assert judge(savings(5.0, accuracy=0.915)).sentence.endswith("10 ms and gain 1.0 points of accuracy")
 
 
 def test_halves_share_no_row():
