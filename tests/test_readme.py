@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -48,9 +49,10 @@ def runnable() -> list[Block]:
 
 
 @pytest.fixture(scope="module")
-def demo(tmp_path_factory):
+def demo(tmp_path_factory, demo_folder):
     """A folder as `make demo` leaves it, and the address of its service."""
     folder = tmp_path_factory.mktemp("readme")
+    shutil.copytree(demo_folder, folder / ".demo")
     programs = folder / ".venv" / "bin"
     programs.mkdir(parents=True)
     (programs / "python").symlink_to(sys.executable)

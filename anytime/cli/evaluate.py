@@ -4,31 +4,26 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from anytime.cli.named import bundle_folder
+from anytime.cli.named import BUNDLE, open_named
+from anytime.cli.recording import record_rows, recording_bar
 
 if TYPE_CHECKING:
     from anytime.model_store import Bundle
-    from anytime.policy import Trace
     from anytime.training.evaluation.folder import Traces
-    from anytime.training.evaluation.held_out import HeldOut, Rows
+    from anytime.training.evaluation.held_out import HeldOut
     from anytime.training.evaluation.report import Report
-    from anytime.training.record import Recorder
 
 NAME = "evaluate"
 HELP = "record traces of bundles and report accuracy per exit and per budget"
 
-_PIECE = 64
-"""Rows that are made into inputs at once: of large pictures some ten megabytes."""
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The bundles, the data or their traces, and where the report goes."""
-    parser.add_argument("bundles", nargs="+", metavar="BUNDLE",
-                        help="a bundle's folder, or NAME[:VERSION] of a model in the store")  # fmt: skip
+    parser.add_argument("bundles", nargs="+", metavar="BUNDLE", help=BUNDLE)
     data = parser.add_mutually_exclusive_group()
     data.add_argument("--data", metavar="DATA",
                       help="a data set's name, a folder with a folder of pictures per class, or a .npz file of inputs, "
@@ -48,14 +43,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Raises ``TrainingError``, ``StoreError``, ``TraceError`` or ``OSError``; returns 0."""
-    from anytime.model_store import open_bundle
     from anytime.training.evaluation.folder import check_free, find_traces, to_json, write_evaluation
     from anytime.training.evaluation.plots import check_extra
     from anytime.training.evaluation.report import evaluate
 
     check_extra()
     check_free(args.out)
-    bundles = [open_bundle(bundle_folder(named, args.store)) for named in args.bundles]
+    bundles = [open_named(named, args.store) for named in args.bundles]
     notes: list[tuple[str, ...]] = [() for _ in bundles]
     if args.data is None:
         _refuse_recording(args)
@@ -88,38 +82,17 @@ def _held_out(args: argparse.Namespace, bundle: Bundle) -> HeldOut:
 
 
 def _record(bundles: Sequence[Bundle], held_out: Sequence[HeldOut]) -> list[Traces]:
-    """Every row through every graph, with a bar per split on the standard error."""
-    from rich.console import Console
-    from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
-
+    """Every row through every graph."""
     from anytime.training.evaluation.folder import Traces
     from anytime.training.record import Recorder
 
-    columns = (*Progress.get_default_columns()[:-1], MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-
-        def advanced(bundle: Bundle, split: str, rows: Rows) -> Trace:
-            task = progress.add_task(f"{bundle.manifest.name} {split}", total=len(rows.label))
-            return _trace(recorder, rows, lambda more: progress.update(task, advance=more))
-
-        traces = []
+    traces = []
+    with recording_bar() as bar:
         for bundle, own in zip(bundles, held_out, strict=True):
-            recorder = Recorder(bundle)
-            traces.append(Traces(advanced(bundle, "calibration", own.calibration), advanced(bundle, "test", own.test)))
-        return traces
-
-
-def _trace(recorder: Recorder, rows: Rows, advance: Callable[[int], object]) -> Trace:
-    import numpy as np
-
-    from anytime.training.record import join
-
-    pieces = []
-    for start in range(0, len(rows.label), _PIECE):
-        indices = np.arange(start, min(start + _PIECE, len(rows.label)))
-        pieces.append(recorder.record(rows.inputs(indices), rows.label[indices]))
-        advance(len(indices))
-    return join(pieces)
+            recorder, name = Recorder(bundle), bundle.manifest.name
+            calibration = record_rows(recorder, own.calibration, bar, f"{name} calibration")
+            traces.append(Traces(calibration, record_rows(recorder, own.test, bar, f"{name} test")))
+    return traces
 
 
 def _summary(reports: Sequence[Report], out: Path) -> str:

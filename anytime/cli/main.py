@@ -13,7 +13,9 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
-COMMANDS = ("models", "train", "attach", "cascade", "evaluate", "replay", "serve", "predict", "demo")
+COMMANDS = (
+    "models", "train", "attach", "cascade", "evaluate", "calibrate", "replay", "doctor", "serve", "predict", "demo",
+)  # fmt: skip
 
 FAULT = 2
 """The exit status of a command that could not do what it was asked."""
@@ -45,7 +47,7 @@ def _parser(arguments: Sequence[str], commands: Sequence[str]) -> argparse.Argum
     parser = argparse.ArgumentParser(
         prog="anytime", description="Serve neural networks that answer early and keep refining."
     )
-    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
+    parser.add_argument("-V", "--version", action=_Version, nargs=0, help="print the version and exit")
     actions = parser.add_subparsers(metavar="COMMAND", required=True)
     asked = next((argument for argument in arguments if not argument.startswith("-")), None)
     for name in [name for name in commands if name == asked] or commands:

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from anytime.model_store import Manifest
+    from anytime.model_store import Bundle, Manifest
     from anytime.policy import Trace
 
+BUNDLE = "a bundle's folder, or NAME or NAME/VERSION in the store"
 TRACES = "traces"
 """The folder of traces, in the bundle's or beside it: ``<split>.npz``."""
 
@@ -23,21 +24,27 @@ class TracesMissing(ValueError):
 
 def add_bundle(parser: argparse.ArgumentParser) -> None:
     """``BUNDLE`` and ``--store``."""
-    parser.add_argument("bundle", metavar="BUNDLE", help="a bundle's folder, or NAME[:VERSION] of a model in the store")
+    parser.add_argument("bundle", metavar="BUNDLE", help=BUNDLE)
     parser.add_argument("--store", type=Path, default=Path(os.environ.get("ANYTIME_STORE") or "models"), metavar="DIR",
                         help="the store's folder (default: $ANYTIME_STORE, else ./models)")  # fmt: skip
 
 
-def bundle_folder(bundle: str, store: Path) -> Path:
-    """Where the bundle lies. What has a manifest is a folder; else it is looked up in the store. Raises ``StoreError``."""
+def bundle_folder(named: str, store: Path) -> Path:
+    """Where a bundle lies: a folder with a manifest; where that is none, of the store. Raises ``StoreError``."""
+    from anytime.model_store import Store
     from anytime.model_store.manifest import MANIFEST
-    from anytime.model_store.store import Store
 
-    if Path(bundle, MANIFEST).exists() or os.sep in bundle:
-        return Path(bundle)
-    name, _, version = bundle.partition(":")
-    found = Store(store)
-    return found.folder(name, found.resolve(name, version or None))
+    name, _, version = named.partition("/")
+    if (Path(named) / MANIFEST).exists() or "/" in version or not name or name.startswith("."):
+        return Path(named)
+    return Store(store).folder(name, Store(store).resolve(name, version or None))
+
+
+def open_named(named: str, store: Path) -> Bundle:
+    """The bundle in a folder; where that is none, of the store by NAME or NAME/VERSION. Raises ``StoreError``."""
+    from anytime.model_store import open_bundle
+
+    return open_bundle(bundle_folder(named, store))
 
 
 def find_trace(folder: Path, split: str) -> Path | None:

@@ -1,6 +1,6 @@
 """The bundle format, the store, the cost counter and pixel preprocessing. Knows no policy, no HTTP, no runtime."""
 
-from anytime.model_store.build import write_bundle
+from anytime.model_store.build import copy_bundle, write_bundle
 from anytime.model_store.bundle import Bundle, open_bundle, read_manifest
 from anytime.model_store.errors import BundleError, StoreError, Uncountable
 from anytime.model_store.flow import Flow, Node, Slot, build_flow, indices
@@ -22,6 +22,7 @@ __all__ = [
     "StoreError",
     "Uncountable",
     "build_flow",
+    "copy_bundle",
     "count_macs",
     "count_params",
     "indices",

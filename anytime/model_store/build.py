@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import io
@@ -9,7 +10,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -37,20 +38,44 @@ def write_bundle(folder: Path, draft: Mapping[str, object], files: Mapping[str, 
     model card is written. Raises a ``BundleError`` that names what is wrong with the draft or the files, ``Uncountable``
     where a graph needs its ``macs`` given, and ``FileExistsError``; on any of them nothing is left behind.
     """
+    with _appearing(folder) as temp:
+        raw = _filled(draft)
+        count_graphs(raw, files)
+        bundle = _write(temp, raw, files)
+    return dataclasses.replace(bundle, folder=folder)
+
+
+def copy_bundle(bundle: Bundle, folder: Path, **changes: object) -> Bundle:
+    """The bundle once more in ``folder``, which must not exist, with other fields of the manifest; nothing else changes.
+
+    ``changes`` are JSON-able data. Raises ``FileExistsError`` and the ``BundleError`` that names what is wrong with the
+    changes or with the files as they are now; on either nothing is left behind.
+    """
+    raw = {**json.loads(bundle.manifest.to_json()), **changes}
+    manifest = parse_manifest(json.dumps(raw, allow_nan=False).encode())
+    with _appearing(folder) as temp:
+        for file in manifest.files:
+            (temp / file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(bundle.path(file), temp / file)
+        write_manifest(temp, manifest)
+        copy = open_bundle(temp)
+    return dataclasses.replace(copy, folder=folder)
+
+
+@contextlib.contextmanager
+def _appearing(folder: Path) -> Iterator[Path]:
+    """A folder to fill that becomes ``folder`` at the end, and leaves nothing where the filling fails."""
     if folder.exists():
         raise FileExistsError(f"{folder} exists already; give a folder that does not, or remove it first")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    raw = _filled(draft)
-    count_graphs(raw, files)
     temp = folder.parent / f".tmp-{folder.name}-{uuid.uuid4().hex}"
     temp.mkdir()
     try:
-        bundle = _write(temp, raw, files)
+        yield temp
         temp.rename(folder)
     except BaseException:
         shutil.rmtree(temp, ignore_errors=True)
         raise
-    return dataclasses.replace(bundle, folder=folder)
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:

@@ -50,7 +50,7 @@ def test_a_bundle_is_recorded_and_reported(folder, capsys):
 
 def test_what_was_recorded_is_evaluated_again(folder, capsys):
     """The same report, without the data; also for several bundles, which are told apart."""
-    assert main(["evaluate", "bundle", "pair:1", "--data", "rows.npz", "--rows", "9", "--out", "first"]) == 0
+    assert main(["evaluate", "bundle", "pair/1", "--data", "rows.npz", "--rows", "9", "--out", "first"]) == 0
     assert "pair-1_2, 9 test rows" in capsys.readouterr().out
     assert main(["evaluate", "bundle", "pair", "--traces", "first/traces", "--out", "second"]) == 0
     assert (folder / "first" / "report.json").read_bytes() == (folder / "second" / "report.json").read_bytes()
@@ -73,7 +73,7 @@ def test_the_demos_bundle_is_judged_as_when_it_was_made(demo_folder, tmp_path, c
 FAULTS = [
     (["pair"], "no traces of pair"),
     (["pears", "--data", "rows.npz"], "did you mean 'pair'"),
-    (["pair:7", "--data", "rows.npz"], "no version '7'"),
+    (["pair/7", "--data", "rows.npz"], "no version '7'"),
     (["./nowhere", "--data", "rows.npz"], "has no manifest.json"),
     (["pair", "--data", "cifar10"], "does not say how pictures become inputs"),
     (["pair", "--data", "absent.npz"], "absent.npz is not there"),

@@ -81,7 +81,7 @@ def test_traces_are_looked_for_beside_the_bundle_too(replayed, tmp_path):
 def test_a_model_of_the_store_is_found_by_its_name(replayed, tmp_path):
     """With or without a version."""
     make_traced(tmp_path / "store" / "double" / "1")
-    for name in ("double", "double:1", "double:latest"):
+    for name in ("double", "double/1", "double/latest"):
         assert replayed(name, "--store", tmp_path / "store")["version"] == 1
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from onnx import helper
 
 from anytime.model_store import errors
-from anytime.model_store.build import write_bundle
+from anytime.model_store.build import copy_bundle, write_bundle
 from anytime.model_store.bundle import open_bundle
 from tests.model_store import tiny
 
@@ -106,3 +106,28 @@ def test_round_trip(extra, version, method):
         assert opened == written
         assert json.loads(opened.manifest.to_json())["method"] == method
         assert {path: opened.path(path).read_bytes() for path in extra} == extra
+
+
+def test_a_copy_differs_in_what_is_asked_alone(folder, tmp_path):
+    """The same files, byte for byte, and the same manifest but for the fields that change."""
+    bundle = open_bundle(folder)
+    calibration = {"accuracy": [0.5, 0.75]}
+    copy = copy_bundle(bundle, tmp_path / "deep" / "copy", calibration=calibration)
+    assert copy.manifest.calibration.accuracy == (0.5, 0.75)
+    assert copy.manifest.model_copy(update={"calibration": bundle.manifest.calibration}) == bundle.manifest
+    assert open_bundle(copy.folder).digest == copy.digest
+    for file in bundle.manifest.files:
+        assert copy.path(file).read_bytes() == bundle.path(file).read_bytes()
+
+
+def test_a_copy_appears_whole_or_not_at_all(folder, tmp_path):
+    """Changes that do not fit, a target that exists, or a file that was damaged since: nothing is left behind."""
+    bundle = open_bundle(folder)
+    with pytest.raises(errors.Contradiction):
+        copy_bundle(bundle, tmp_path / "copies" / "a", calibration={"accuracy": [0.5]})
+    with pytest.raises(FileExistsError):
+        copy_bundle(bundle, folder)
+    bundle.path("card.md").write_text("other")
+    with pytest.raises(errors.WrongHash):
+        copy_bundle(bundle, tmp_path / "copies" / "a")
+    assert list((tmp_path / "copies").iterdir()) == []

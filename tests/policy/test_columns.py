@@ -5,7 +5,7 @@ import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from anytime.policy import REASONS, BudgetTooSmall, HeadOutputInvalid, Trace, replay
+from anytime.policy import REASONS, BudgetTooSmall, HeadOutputInvalid, Trace, Verdict, replay
 from anytime.policy.columns import Columns
 from tests.policy.conftest import make_manifest, make_trace, planned
 from tests.policy.test_replay import bundles, policies
@@ -54,6 +54,16 @@ def test_agrees_with_the_walk(case):
     assert [REASONS[place] for place in ends.reason] == [one.reason for one in wanted]
     assert ends.cost.tolist() == [one.cost for one in wanted]
     assert ends.compute_ms.tolist() == pytest.approx([one.compute_ms for one in wanted])
+
+
+def test_a_threshold_that_a_row_says_exactly_is_not_passed():
+    """To the last bit, though sums of exponentials in another order differ there."""
+    logits = np.random.default_rng(0).standard_normal((100, 2, 7))
+    manifest, columns = make_manifest(2, labels=7), Columns(make_manifest(2, labels=7), make_trace(logits))
+    for row in range(100):
+        said = Verdict(logits[row, 0]).top
+        assert columns.replay(planned(manifest, confidence=said)).exit[row] == 2
+        assert columns.replay(planned(manifest, confidence=np.nextafter(said, 0.0).item())).exit[row] == 1
 
 
 def test_a_temperature_is_read():

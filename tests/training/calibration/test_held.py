@@ -1,7 +1,10 @@
 import numpy as np
+import pytest
 
 from anytime.policy import Trace
 from anytime.training.calibration.held import Held, hold, level_labels
+from anytime.training.evaluation.sweep import sweep
+from tests.cli.traced import traced
 from tests.policy.conftest import make_flow, make_manifest, make_trace
 
 
@@ -48,3 +51,13 @@ def test_an_answer_is_judged_at_its_level():
     assert hold({}, manifest, flow, trace).accuracy == 0.5
     assert hold({"level": "genus"}, manifest, flow, trace).accuracy == 1.0
     assert hold({"level": "auto", "confidence": 0.9}, manifest, flow, trace).accuracy == 1.0
+
+
+def test_the_sweep_of_an_evaluation_says_the_same():
+    """Two ways to replay columns at once, written apart."""
+    manifest, flow, trace = make_manifest(4), make_flow(4), traced(300, 4)
+    swept = sweep(manifest, flow, trace, "confidence", [0.0, 0.5, 0.9, 1.0])
+    held = [hold({"confidence": value}, manifest, flow, trace) for value in swept.values]
+    assert [one.accuracy for one in held] == pytest.approx(swept.accuracy.tolist())
+    assert [one.cost for one in held] == pytest.approx(swept.cost.tolist())
+    assert [one.ms for one in held] == pytest.approx(swept.ms.tolist())
