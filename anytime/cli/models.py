@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from anytime.cli.table import table
+
 if TYPE_CHECKING:
     from anytime.model_store.bundle import Bundle
     from anytime.model_store.store import Store
@@ -66,7 +68,7 @@ def _list(store: Store, args: argparse.Namespace) -> int:
     if not found and not args.json:
         print(f"no models in {store.root}; publish one with: anytime models add FOLDER")
     else:
-        _print(args, found, _table(("model", "versions", "aliases"), rows))
+        _print(args, found, table(("model", "versions", "aliases"), rows))
     return 0
 
 
@@ -79,7 +81,7 @@ def _show(store: Store, args: argparse.Namespace) -> int:
         (exit["exit"], f"{exit['macs']:,}", f"{exit['cost']:.3f}", exit["accuracy"] or "-")
         for exit in described["exits"]
     ]
-    _print(args, described, [*lines, *_table(("exit", "macs", "cost", "accuracy"), rows)])
+    _print(args, described, [*lines, *table(("exit", "macs", "cost", "accuracy"), rows)])
     return 0
 
 
@@ -149,9 +151,3 @@ def _print(args: argparse.Namespace, value: object, lines: Sequence[str]) -> Non
 
 def _pairs(aliases: Mapping[str, int]) -> str:
     return " ".join(f"{alias}={version}" for alias, version in aliases.items())
-
-
-def _table(header: Sequence[object], rows: Sequence[Sequence[object]]) -> list[str]:
-    cells = [[str(cell) for cell in row] for row in (header, *rows)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]

@@ -1,7 +1,7 @@
 """The bundle format, the store, the cost counter and pixel preprocessing. Knows no policy, no HTTP, no runtime."""
 
 from anytime.model_store.build import write_bundle
-from anytime.model_store.bundle import Bundle, open_bundle
+from anytime.model_store.bundle import Bundle, open_bundle, read_manifest
 from anytime.model_store.errors import BundleError, StoreError, Uncountable
 from anytime.model_store.flow import Flow, Node, Slot, build_flow, indices
 from anytime.model_store.macs import count_macs, count_params
@@ -28,5 +28,6 @@ __all__ = [
     "open_bundle",
     "parse_manifest",
     "preprocess",
+    "read_manifest",
     "write_bundle",
 ]

@@ -56,7 +56,7 @@ class Bundle:
 
 def open_bundle(folder: Path) -> Bundle:
     """Parse and verify a bundle, hashes before graphs. Raises the ``BundleError`` that names the fault."""
-    data = _read_manifest(folder)
+    data = _manifest_bytes(folder)
     manifest = parse_manifest(data)
     verify_files(folder, manifest)
     flow = build_flow(manifest)
@@ -64,7 +64,12 @@ def open_bundle(folder: Path) -> Bundle:
     return Bundle(folder, manifest, flow, hashlib.sha256(data).hexdigest(), weight_files)
 
 
-def _read_manifest(folder: Path) -> bytes:
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest alone, for whoever runs no graph: the files are not looked at. Raises the ``BundleError``."""
+    return parse_manifest(_manifest_bytes(folder))
+
+
+def _manifest_bytes(folder: Path) -> bytes:
     try:
         location = locate(folder, MANIFEST)
     except MissingFile as error:

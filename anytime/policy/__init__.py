@@ -14,16 +14,16 @@ from anytime.policy.errors import (
 from anytime.policy.layers import merge
 from anytime.policy.outcome import Outcome, Reader, Verdict, read_outcome
 from anytime.policy.plan import Leg, Plan, make_plan
-from anytime.policy.policy import Policy, parse_policy, parse_query
+from anytime.policy.policy import SILENT, Policy, parse_policy, parse_query
 from anytime.policy.replay import Replayed, replay
 from anytime.policy.resolve import Resolved, check_default, resolve
 from anytime.policy.trace import Trace, TraceError, load_trace
 from anytime.policy.walk import Walk
 
 __all__ = [
-    "REASONS", "Ahead", "Answer", "BudgetTooSmall", "Decision", "HeadOutputInvalid", "Leg", "Outcome", "Plan", "Policy",
-    "PolicyConflict", "PolicyError", "PolicyOutOfRange", "PolicyUnsupported", "Reader", "Reason", "Replayed", "Resolved",
-    "Spent", "Trace", "TraceError", "UnknownPolicyField", "Verdict", "Walk", "answer_level", "check_default",
-    "choose_answer", "decide", "limit", "load_trace", "make_plan", "merge", "parse_policy", "parse_query",
-    "read_outcome", "replay", "resolve",
+    "REASONS", "SILENT", "Ahead", "Answer", "BudgetTooSmall", "Decision", "HeadOutputInvalid", "Leg", "Outcome",
+    "Plan", "Policy", "PolicyConflict", "PolicyError", "PolicyOutOfRange", "PolicyUnsupported", "Reader", "Reason",
+    "Replayed", "Resolved", "Spent", "Trace", "TraceError", "UnknownPolicyField", "Verdict", "Walk", "answer_level",
+    "check_default", "choose_answer", "decide", "limit", "load_trace", "make_plan", "merge", "parse_policy",
+    "parse_query", "read_outcome", "replay", "resolve",
 ]  # fmt: skip

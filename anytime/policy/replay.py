@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from anytime.model_store import Manifest
+from anytime.policy.columns import typical_ms
 from anytime.policy.decide import Ahead, Reason, limit
 from anytime.policy.outcome import read_outcome
 from anytime.policy.plan import Plan
@@ -48,10 +49,7 @@ def replay(plan: Plan, manifest: Manifest, trace: Trace) -> Iterator[Replayed]:
 
 def _typical(plan: Plan, trace: Trace) -> np.ndarray:
     """(graphs,) median milliseconds; a graph that was never timed counts 0 where nothing reads a clock."""
-    timed = ~np.isnan(trace.ms)
-    typical = np.array(
-        [np.median(ms[known]) if known.any() else 0.0 for ms, known in zip(trace.ms.T, timed.T, strict=True)]
-    )
+    typical, timed = typical_ms(trace.ms), ~np.isnan(trace.ms)
     if plan.policy.deadline_ms is not None or plan.policy.max_ms is not None:
         unknown = [node for leg in plan.legs for node in leg.nodes if not timed[:, node.index].any()]
         if unknown and trace.rows:

@@ -25,7 +25,7 @@ from anytime.training.attach.pieces import input_states
 from anytime.training.attach.session import open_session, run_session
 from anytime.training.calibration import calibrate
 from anytime.training.errors import BadLabel, BadOption, ParityBroken, RunFailed
-from anytime.training.examples import Examples, Part, gather
+from anytime.training.examples import Examples, Part, first, gather
 from anytime.training.exits import Cached, Method, export_exits, fit_exits
 from anytime.training.exits.cached import imitated
 from anytime.training.loop import Device, Keeping, Progress
@@ -37,6 +37,8 @@ from anytime.training.record import record
 
 FULL_DEPTH = 1e-5
 """What the last exit may differ from the network, in parts of the largest logit where that is above 1."""
+HELD_ROWS = 5000
+"""Of the calibration rows, those on which exits are reported while they are trained."""
 _COMPARED = 64
 _PACKAGES = ("numpy", "onnx", "onnxruntime", "torch")
 MethodName = Literal["ztw", "sdn"]
@@ -86,8 +88,9 @@ def add_exits(
     """Train exits behind ``cuts`` and write the bundle to ``run / "bundle"``, replacing one that is there.
 
     ``run`` keeps features, checkpoints, log and traces: a run that was killed goes on. ``features_home``: where features are
-    read from and kept instead, such as another run's. ``say`` is told of each step. Raises a ``TrainingError``: ``BadLabel`` where labels are needed and unknown, ``ParityBroken`` where a graph computes something
-    else than it should; nothing half-written is left.
+    read from and kept instead, such as another run's. ``say`` is told of each step. Raises a ``TrainingError``:
+    ``BadLabel`` where labels are needed and unknown, ``ParityBroken`` where a graph computes something else than it should;
+    nothing half-written is left.
     """
     if not options.distil and not examples.is_labelled:
         raise BadLabel("the data have no labels; give them, or let the exits imitate the network (distil)")
@@ -168,7 +171,7 @@ def _cached(
     for number, part in enumerate(examples.train, start=1):
         say(f"computing features of {len(part):,} rows" + (f", view {number}" if len(examples.train) > 1 else ""))
         views.append(computed(part))
-    return views, computed(examples.calibration)
+    return views, computed(first(examples.calibration, HELD_ROWS))
 
 
 def _shrink(head: HeadOptions, piece: Piece) -> Shrink | None:

@@ -14,7 +14,7 @@ import numpy as np
 from anytime.model_store import Flow, Manifest
 from anytime.policy import Trace
 from anytime.training.calibration import confidence
-from anytime.training.calibration.points import confidence_policies
+from anytime.training.calibration.points import candidate_thresholds
 from anytime.training.errors import BadOption, TracesUnfit
 
 BOUNDARY_MS = 0.02
@@ -24,6 +24,8 @@ LOSS = 1.0
 MOST = 8
 _FEW = 10
 """With so many exits before the last, or fewer, every choice is tried: 1024 at most."""
+_STEPS = 50
+"""Thresholds that are tried."""
 _BITS = 64
 _ROUNDING = 1e-9
 
@@ -136,8 +138,8 @@ class _Rows:
         self.body_ms, self.head_ms = _times(trace, flow)
         self.full_accuracy = float(right[-1].mean())
         self._wanted = self.full_accuracy - loss / 100 - _ROUNDING
-        thresholds = [float(policy["confidence"]) for policy in confidence_policies(manifest, trace)]
-        self._thresholds = [one for one in thresholds if one < 1.0]
+        thresholds = candidate_thresholds(manifest, trace, _STEPS)
+        self._thresholds = thresholds[thresholds < 1.0].tolist()
         groups = [_grouped(tops > one, right) for one in self._thresholds]
         self._passed, self._count = (np.concatenate(parts) for parts in list(zip(*groups, strict=True))[:2])
         self._right = np.concatenate([right for _, _, right in groups], axis=1)

@@ -28,6 +28,19 @@ def calibration_error(confidence: np.ndarray, correct: np.ndarray, bins: int = 1
     confidence, correct = np.asarray(confidence, dtype=np.float64), np.asarray(correct, dtype=np.float64)
     if len(confidence) == 0:
         return float("nan")
-    where = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    where = _bins(confidence, bins)
     gaps = np.bincount(where, weights=correct - confidence, minlength=bins)
     return float(np.abs(gaps).sum() / len(confidence))
+
+
+def reliability_bins(confidence: np.ndarray, correct: np.ndarray, bins: int = 15) -> tuple[np.ndarray, ...]:
+    """Of each of ``calibration_error``'s bins the rows, their mean confidence and their accuracy, (bins,); NaN if empty."""
+    where = _bins(confidence, bins)
+    rows = np.bincount(where, minlength=bins)
+    with np.errstate(invalid="ignore"):
+        means = (np.bincount(where, weights=values, minlength=bins) / rows for values in (confidence, correct))
+        return (rows, *means)
+
+
+def _bins(confidence: np.ndarray, bins: int) -> np.ndarray:
+    return np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)

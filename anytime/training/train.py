@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from anytime.training.add_exits import Made, add_exits, claim
+from anytime.training.add_exits import HELD_ROWS, Made, add_exits, claim
 from anytime.training.attach import Network, choose_cuts, find_cuts, read_network
 from anytime.training.data.augment import Augmentation, augmentation_named
 from anytime.training.data.batches import batches, in_order
@@ -30,7 +31,7 @@ from anytime.training.recipe import Recipe
 
 NETWORK = "network.onnx"
 RECIPE = "recipe.json"
-_HELD_ROWS = 512
+_CHUNK = 500
 
 
 class BackboneTask:
@@ -56,8 +57,9 @@ class BackboneTask:
 
     def evaluate(self) -> Mapping[str, float]:
         device = next(self.module.parameters()).device
+        held = islice(in_order(self._data.calibration, _CHUNK), -(-HELD_ROWS // _CHUNK))
         found = [self.module(torch.from_numpy(batch.inputs).to(device)).argmax(dim=1).cpu().numpy() == batch.labels
-                 for batch in in_order(self._data.calibration, _HELD_ROWS)]  # fmt: skip
+                 for batch in held]  # fmt: skip
         return {"held.accuracy": float(np.concatenate(found).mean())}
 
 

@@ -54,7 +54,7 @@ def test_no_other_choice_is_cheaper():
     """Of all subsets and thresholds, walked by the service, none loses as little and costs less."""
     trace = drawn(4, rows=80, head_ms=0.8)
     plan = chosen(trace, boundary_ms=0.0, loss=2.5)
-    thresholds = [policy["confidence"] for policy in module.confidence_policies(make_manifest(4), trace)]
+    thresholds = module.candidate_thresholds(make_manifest(4), trace, module._STEPS).tolist()
     held = [walked(trace, (*early, 4), one) for size in range(4) for early in combinations((1, 2, 3), size)
             for one in thresholds]  # fmt: skip
     assert plan.ms == pytest.approx(min(one.ms for one in held if one.accuracy >= plan.full_accuracy - 0.025 - 1e-9))

@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from anytime.training.calibration import fit_temperature
-from anytime.training.reliability import auroc, calibration_error
+from anytime.training.reliability import auroc, calibration_error, reliability_bins
 from tests.training.classifiers import softmax
 from tests.training.vectors import load_vector
 
@@ -56,3 +56,13 @@ def test_what_cannot_be_measured_is_no_number():
     assert math.isnan(auroc(np.array([0.5, 0.9]), np.array([True, True])))
     assert math.isnan(auroc(np.array([0.5, 0.9]), np.array([False, False])))
     assert math.isnan(calibration_error(np.array([]), np.array([])))
+
+
+def test_the_bins_make_the_calibration_error():
+    """Their gaps, weighed by their rows; a bin without rows has no means."""
+    confidence, correct = np.array([0.1, 0.4, 0.5, 1.0]), np.array([False, True, True, True])
+    rows, said, right = reliability_bins(confidence, correct, bins=4)
+    assert rows.tolist() == [1, 2, 0, 1]
+    np.testing.assert_allclose(said, [0.1, 0.45, np.nan, 1.0])
+    np.testing.assert_allclose(right, [0, 1, np.nan, 1])
+    assert np.nansum(rows * abs(said - right)) / 4 == pytest.approx(calibration_error(confidence, correct, bins=4))

@@ -12,8 +12,8 @@ from anytime.model_store import Flow, Manifest
 from anytime.model_store.manifest import Calibration
 from anytime.policy import Trace
 from anytime.training.calibration.gain import gain_table
-from anytime.training.calibration.held import hold, level_labels
-from anytime.training.calibration.points import base_cost, choose_points, confidence_policies
+from anytime.training.calibration.held import Ground, level_labels
+from anytime.training.calibration.points import base_cost, candidate_thresholds, choose_points, search
 from anytime.training.calibration.temperature import fit_temperature
 from anytime.training.errors import TracesUnfit
 
@@ -36,8 +36,9 @@ def calibrate(manifest: Manifest, flow: Flow, trace: Trace) -> dict[str, Any]:
         raise TracesUnfit(f"labels of {lacking} are unknown; calibration needs rows with labels: record them anew")
     measured = measure_exits(manifest, flow, trace)
     known = with_calibration(manifest, measured)
-    tried = [hold(policy, known, flow, trace) for policy in confidence_policies(known, trace)]
-    points = choose_points(tried, hold({}, known, flow, trace), base_cost(manifest, flow))
+    ground = Ground(known, flow, trace)
+    tried = search(ground, candidate_thresholds(known, trace))
+    points = choose_points(tried, ground.hold({}), base_cost(manifest, flow))
     return {
         **measured,
         "gain": gain_table(known, trace),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from anytime.model_store import Flow, Manifest
-from anytime.policy import Replayed, Trace, make_plan, merge, parse_policy, replay, resolve
+from anytime.policy import REASONS, SILENT, Policy, Trace, make_plan, merge, parse_policy, replay, resolve
+from anytime.policy.columns import Columns, Ends
+from anytime.policy.decide import read_level
 
 
 @dataclass(frozen=True)
@@ -34,23 +35,52 @@ class Held:
                 "ms": self.ms, "exit_shares": list(self.exit_shares)}  # fmt: skip
 
 
-def hold(policy: Mapping[str, Any], manifest: Manifest, flow: Flow, trace: Trace) -> Held:
-    """What a policy does on a trace, by the service's own walk. ``manifest`` brings temperatures and operating points.
+class Ground:
+    """A bundle and a trace of it, on which one policy after another is held. ``manifest`` brings temperatures and points.
 
-    Raises ``PolicyError`` for a policy that this bundle cannot follow, ``TraceError`` for one that the trace cannot tell.
+    ``below``: what every policy lies over, such as the bundle's default.
     """
-    resolved = resolve(merge([parse_policy(policy)]), manifest, flow)
-    ends = list(replay(make_plan(resolved, flow), manifest, trace))
-    exits = np.array([end.exit for end in ends])
-    reasons = Counter(end.reason for end in ends)
-    return Held(
-        policy,
-        accuracy=_accuracy(ends, manifest, trace.label),
-        cost=float(np.mean([end.cost for end in ends])),
-        ms=float(np.mean([end.compute_ms for end in ends])),
-        exit_shares=tuple(float(np.mean(exits == exit)) for exit in range(1, flow.exits + 1)),
-        reasons={reason: count / len(ends) for reason, count in reasons.most_common()},
-    )
+
+    def __init__(self, manifest: Manifest, flow: Flow, trace: Trace, below: Policy = SILENT) -> None:
+        self._manifest, self._flow, self._trace, self._below = manifest, flow, trace, below
+        self.exits = flow.exits
+        self._columns = Columns(manifest, trace)
+        self._labels = np.array(level_labels(manifest, trace.label))
+
+    def hold(self, policy: Mapping[str, Any]) -> Held:
+        """What a policy does, by the service's own walk; where confidence alone stops rows, over all rows at once.
+
+        Raises ``PolicyError`` for one that this bundle cannot follow, ``TraceError`` for one that the trace cannot tell.
+        """
+        resolved = resolve(merge([self._below, parse_policy(policy)]), self._manifest, self._flow)
+        plan = make_plan(resolved, self._flow)
+        if self._columns.can_replay(plan):
+            level = np.full(self._trace.rows, read_level(resolved))
+            return self._held(policy, self._columns.replay(plan), level)
+        rows = list(replay(plan, self._manifest, self._trace))
+        names = ("exit", "index", "cost", "compute_ms")
+        ends = Ends(reason=np.array([REASONS.index(row.reason) for row in rows]),
+                    **{name: np.array([getattr(row, name) for row in rows]) for name in names})  # fmt: skip
+        return self._held(policy, ends, np.array([row.level for row in rows]))
+
+    def _held(self, policy: Mapping[str, Any], ends: Ends, level: np.ndarray) -> Held:
+        rows, known = self._trace.rows, self._trace.label >= 0
+        right = ends.index == self._labels[level, np.arange(rows)]
+        counts = np.bincount(ends.reason, minlength=len(REASONS))
+        shares = {reason: float(count / rows) for reason, count in zip(REASONS, counts, strict=True) if count}
+        return Held(
+            policy,
+            accuracy=float(right[known].mean()) if known.any() else None,
+            cost=float(ends.cost.mean()),
+            ms=float(ends.compute_ms.mean()),
+            exit_shares=tuple((np.bincount(ends.exit, minlength=self._flow.exits + 1)[1:] / rows).tolist()),
+            reasons=dict(sorted(shares.items(), key=lambda share: -share[1])),
+        )
+
+
+def hold(policy: Mapping[str, Any], manifest: Manifest, flow: Flow, trace: Trace) -> Held:
+    """``Ground.hold``, once. The trace has at least one row."""
+    return Ground(manifest, flow, trace).hold(policy)
 
 
 def level_labels(manifest: Manifest, label: np.ndarray) -> list[np.ndarray]:
@@ -59,12 +89,3 @@ def level_labels(manifest: Manifest, label: np.ndarray) -> list[np.ndarray]:
     for level in (manifest.levels or ())[:-1]:
         found.append(np.where(found[-1] < 0, -1, np.array(level.parent)[found[-1]]))
     return found
-
-
-def _accuracy(ends: list[Replayed], manifest: Manifest, label: np.ndarray) -> float | None:
-    """Over the rows with a label, each at the level that its answer is of; ``None`` without such rows."""
-    known = label >= 0
-    if not known.any():
-        return None
-    wanted = np.array(level_labels(manifest, label))[[end.level for end in ends], np.arange(len(ends))]
-    return float(np.mean(np.array([end.index for end in ends])[known] == wanted[known]))

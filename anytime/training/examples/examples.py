@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,14 +48,25 @@ class Examples:
         return self.train[0].label is not None
 
 
+def first(part: Part, most: int) -> Part:
+    """The first ``most`` rows of a part, or all of fewer; nothing is read."""
+    if len(part) <= most:
+        return part
+
+    def batches() -> Iterator[Mapping[str, np.ndarray]]:
+        left = most
+        for batch in part.rows.batches():
+            yield {name: values[:left] for name, values in batch.items()}
+            left -= len(next(iter(batch.values())))
+            if left <= 0:
+                return
+
+    rows = Rows(f"{part.rows.key} first {most}", most, batches)
+    return Part(rows, None if part.label is None else part.label[:most])
+
+
 def gather(part: Part, most: int) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
     """The first ``most`` rows of a part in memory, by input name, and their labels."""
-    found: list[Mapping[str, np.ndarray]] = []
-    count = 0
-    for batch in part.rows.batches():
-        found.append(batch)
-        count += len(next(iter(batch.values())))
-        if count >= most:
-            break
-    rows = {name: np.concatenate([batch[name] for batch in found])[:most] for name in found[0]}
-    return rows, None if part.label is None else part.label[:most]
+    part = first(part, most)
+    found = list(part.rows.batches())
+    return {name: np.concatenate([batch[name] for batch in found]) for name in found[0]}, part.label

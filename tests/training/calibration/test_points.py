@@ -1,18 +1,51 @@
 import numpy as np
 import pytest
 
-from anytime.training.calibration.held import Held
-from anytime.training.calibration.points import base_cost, cheapest, choose_points, confidence_policies, most_accurate
+from anytime.policy import Trace
+from anytime.training.calibration.held import Ground, Held
+from anytime.training.calibration.points import (
+    base_cost,
+    candidate_thresholds,
+    cheapest,
+    choose_points,
+    most_accurate,
+    search,
+)
 from anytime.training.calibration.temperature import confidence
-from tests.policy.conftest import make_flow, make_manifest
+from tests.cli.traced import traced
+from tests.policy.conftest import make_flow, make_manifest, make_trace
 
 
 def test_thresholds_are_drawn_from_what_was_said(pair):
     """From never to always going on, rising, each once."""
     bundle, trace = pair
-    thresholds = [policy["confidence"] for policy in confidence_policies(bundle.manifest, trace, steps=3)]
+    thresholds = candidate_thresholds(bundle.manifest, trace, steps=3).tolist()
     said = confidence(trace.outputs["logits"][:, 0], 1.0)
     assert thresholds == sorted({0.0, *np.quantile(said, [0, 0.5, 1]).round(4).tolist(), 1.0})
+
+
+def test_one_exit_leaves_nothing_to_choose():
+    """Full depth, whatever the threshold."""
+    trace = make_trace([[[1, 0, 0]], [[0, 1, 0]]])
+    ground = Ground(make_manifest(1), make_flow(1), Trace(trace.outputs, trace.ms, np.array([0, 0])))
+    assert {(one.cost, one.accuracy) for one in search(ground, np.array([0.0, 1.0]))} == {(1.0, 0.5)}
+
+
+def test_an_exit_that_buys_nothing_is_not_consulted():
+    """Heads as dear as bodies, and one that only says again what the one before it said: the set without it is cheaper."""
+    logits = traced(300, 4, seed=1).outputs["logits"]
+    logits[:, 1] = logits[:, 0]
+    trace = Trace({"logits": logits}, np.ones((300, 8)), traced(300, 4, seed=1).label)
+    shape = {"body_macs": 50, "head_macs": 50}
+    ground = Ground(make_manifest(4, **shape), make_flow(4, **shape), trace)
+    found = search(ground, np.linspace(0.0, 1.0, 101))
+    full = ground.hold({})
+    best = cheapest(found, full.accuracy - 0.01)
+    assert best.policy["confidence"][1] is None
+    assert best.cost < cheapest(found[:101], full.accuracy - 0.01).cost
+    assert all(isinstance(one.policy["confidence"], float) for one in found[:101])
+    sets = {tuple(exit is not None for exit in one.policy["confidence"]) for one in found[101:]}
+    assert sorted(map(sum, sets)) == [1, 2]
 
 
 def test_the_best_of_several_is_chosen():

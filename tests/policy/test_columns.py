@@ -1,0 +1,94 @@
+"""A whole trace at once, against the walk row by row."""
+
+import numpy as np
+import pytest
+from hypothesis import event, given, settings
+from hypothesis import strategies as st
+
+from anytime.policy import REASONS, BudgetTooSmall, HeadOutputInvalid, Trace, replay
+from anytime.policy.columns import Columns
+from tests.policy.conftest import make_manifest, make_trace, planned
+from tests.policy.test_replay import bundles, policies
+
+OTHERS = {"entropy", "commitment", "learned", "patience", "deadline_ms", "max_ms"}
+
+
+@st.composite
+def cases(draw):
+    """A bundle, a policy without clocks and other rules, and a trace of some rows with ties and gaps in its times."""
+    manifest = draw(bundles())
+    random = np.random.default_rng(draw(st.integers(0, 2**32)))
+    graphs = sum(1 if stage.body is None else 2 for stage in manifest.stages)
+    outputs = {
+        name: random.integers(-3, 4, size=(20, manifest.exits, len(labels))) * 0.5
+        for name, labels in zip(manifest.logits_names, manifest.level_labels, strict=True)
+    }
+    outputs |= {name: np.ones((20, manifest.exits)) for name in ("commitment", "stop")}
+    ms = random.integers(0, 4, size=(20, graphs)).astype(float)
+    ms[random.random(ms.shape) < 0.1] = np.nan
+    fields = {name: value for name, value in draw(policies(manifest)).items() if name not in OTHERS}
+    if "level" in fields and fields["level"] == "auto":
+        del fields["level"]
+    if "confidence" in fields and draw(st.booleans()):
+        fields["confidence"] = 1 / 3  # what equal logits say
+    return manifest, fields, Trace(outputs, ms)
+
+
+@settings(max_examples=400, deadline=None)
+@given(cases())
+def test_agrees_with_the_walk(case):
+    """Every row ends as ``replay`` says, to the last bit of a confidence: exit, label, reason, cost, time."""
+    manifest, fields, trace = case
+    try:
+        plan = planned(manifest, **fields)
+    except BudgetTooSmall:
+        event("budget refused")
+        return
+    columns = Columns(manifest, trace)
+    assert columns.can_replay(plan)
+    ends, wanted = columns.replay(plan), list(replay(plan, manifest, trace))
+    for reason in {one.reason for one in wanted}:
+        event(reason)
+    assert ends.exit.tolist() == [one.exit for one in wanted]
+    assert ends.index.tolist() == [one.index for one in wanted]
+    assert [REASONS[place] for place in ends.reason] == [one.reason for one in wanted]
+    assert ends.cost.tolist() == [one.cost for one in wanted]
+    assert ends.compute_ms.tolist() == pytest.approx([one.compute_ms for one in wanted])
+
+
+def test_a_temperature_is_read():
+    """A row that is sure at temperature 1 is not at 4."""
+    trace = make_trace([[[3, 0, 0], [0, 3, 0]]])
+    for temperature, exit in ((1.0, 1), (4.0, 2)):
+        manifest = make_manifest(2, temperature=[[temperature], [1.0]])
+        assert Columns(manifest, trace).replay(planned(manifest, confidence=0.8)).exit.tolist() == [exit]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"patience": 1}, {"entropy": 0.5}, {"confidence": 0.5, "learned": 0.5}, {"confidence": 0.5, "commitment": 0.5},
+     {"confidence": 0.5, "deadline_ms": 5}, {"max_ms": 5}, {"confidence": 0.5, "level": "auto"}],
+)  # fmt: skip
+def test_other_rules_and_clocks_are_left_to_the_walk(fields):
+    """What it cannot replay it says."""
+    manifest = make_manifest(2, commitment=True, stop=True, levels={"species": 3, "genus": 2})
+    assert not Columns(manifest, make_trace(np.zeros((1, 2, 3)))).can_replay(planned(manifest, **fields))
+
+
+def test_only_rows_that_reach_an_unsound_exit_are_refused():
+    """As a live request would be; a row that left before does not hear it."""
+    manifest = make_manifest(2)
+    trace = make_trace([[[9, 0, 0], [np.nan, 0, 0]]])
+    assert Columns(manifest, trace).replay(planned(manifest, confidence=0.9)).exit.tolist() == [1]
+    with pytest.raises(HeadOutputInvalid, match="NaN"):
+        Columns(manifest, trace).replay(planned(manifest))
+    unsaid = make_trace([[[1, 0, 0], [1, 0, 0]]], ood=[[np.nan, 0]])
+    with pytest.raises(HeadOutputInvalid, match="NaN as ood"):
+        Columns(make_manifest(2, ood=True), unsaid).replay(planned(make_manifest(2, ood=True), confidence=0.9))
+
+
+def test_no_rows_end_nowhere():
+    """An empty trace gives empty columns."""
+    manifest = make_manifest(2)
+    ends = Columns(manifest, Trace({"logits": np.empty((0, 2, 3))}, np.empty((0, 4)))).replay(planned(manifest))
+    assert ends.exit.shape == ends.reason.shape == (0,)

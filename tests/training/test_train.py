@@ -1,0 +1,102 @@
+"""A run from a recipe: on the digits that ship with scikit-learn, small and quick."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from anytime.model_store import open_bundle
+from anytime.policy import load_trace
+from anytime.training.data.read import read_data
+from anytime.training.errors import BadOption, RunFailed
+from anytime.training.loop import choose_device
+from anytime.training.loop.checkpoint import load
+from anytime.training.models.registry import make_backbone
+from anytime.training.recipe import parse_recipe
+from anytime.training.train import NETWORK, train_recipe
+
+CPU = choose_device("cpu", "float32")
+TABLE = {
+    "name": "small",
+    "data": {"name": "digits", "augmentation": "crop"},
+    "backbone": {
+        "network": "resnet-8", "options": {"width": 8},
+        "schedule": {"epochs": 5, "batch": 32, "learning_rate": 1e-2, "optimizer": "adam", "momentum": 0.0, "milestones": []},
+    },
+    "exits": {"at": [1, 2], "views": 2, "heads": {"epochs": 3, "milestones": []}, "ensembles": {"epochs": 3}},
+}  # fmt: skip
+
+
+def recipe(**more):
+    return parse_recipe({**TABLE, **more}, "small.toml")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A finished run."""
+    folder = tmp_path_factory.mktemp("runs") / "small"
+    train_recipe(recipe(), folder, device=CPU)
+    return folder
+
+
+def test_a_run_becomes_a_bundle(run):
+    """Backbone, heads and ensembles are trained, in this order; the bundle's last exit is the trained backbone."""
+    lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    assert list(dict.fromkeys(line["phase"] for line in lines)) == ["backbone", "heads", "ensembles"]
+    bundle = open_bundle(run / "bundle")
+    data = read_data("digits", seed=0)
+    backbone = make_backbone("resnet-8", labels=10, input_shape=data.input_shape, width=8)
+    load(run / "checkpoints" / "backbone.npz", backbone, None)
+    with torch.no_grad():
+        wanted = backbone.eval()(torch.from_numpy(data.test.inputs(np.arange(len(data.test))))).numpy()
+    trace = load_trace(run / "traces" / "test.npz", bundle.manifest)
+    np.testing.assert_allclose(trace.outputs["logits"][:, -1], wanted, atol=1e-4 * np.abs(wanted).max())
+    right = float((wanted.argmax(axis=1) == data.test.labels).mean())
+    assert right > 0.4 and bundle.manifest.provenance.metrics["test.accuracy.exit-3"] == pytest.approx(right, abs=0.01)
+    assert json.loads(bundle.manifest.provenance.recipe)["backbone"]["network"] == "resnet-8"
+    assert bundle.manifest.provenance.data.sha256 == data.sha256
+    assert bundle.manifest.inputs[0].preprocess == data.preprocess
+
+
+def test_broken_off_it_goes_on(run, tmp_path):
+    """Broken off in each phase in turn, the run ends with the very bundle of one that was left alone."""
+    folder = tmp_path / "again"
+    for phase in ("backbone", "heads", "ensembles"):
+
+        def stop(position, share, phase=phase):
+            if position.phase == phase and position.epoch == 1:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            train_recipe(recipe(), folder, device=CPU, progress=stop)
+    train_recipe(recipe(), folder, device=CPU)
+    for path in sorted((run / "bundle" / "stages").iterdir()):
+        assert path.read_bytes() == (folder / "bundle" / "stages" / path.name).read_bytes(), path.name
+
+
+def test_methods_share_a_backbone(run, tmp_path):
+    """SDN on the trained backbone of another run trains heads only; other places or data are refused."""
+    sdn = recipe(name="sdn", exits={"at": [1, 2], "views": 2, "method": "sdn", "heads": {"epochs": 3}})
+    made = train_recipe(sdn, tmp_path / "sdn", device=CPU, backbone_of=run)
+    phases = {json.loads(line)["phase"] for line in (tmp_path / "sdn" / "log.jsonl").read_text().splitlines()}
+    assert phases == {"heads"} and made.bundle.manifest.method == "sdn"
+    assert (tmp_path / "sdn" / NETWORK).read_bytes() == (run / NETWORK).read_bytes()
+    with pytest.raises(RunFailed, match=r"differs in exits\.at"):
+        train_recipe(recipe(exits={"at": [1]}), tmp_path / "other", device=CPU, backbone_of=run)
+    with pytest.raises(RunFailed, match="no run with a trained backbone"):
+        train_recipe(recipe(), tmp_path / "third", device=CPU, backbone_of=tmp_path)
+
+
+def test_another_recipe_needs_another_folder(run):
+    """What differs is named."""
+    with pytest.raises(RunFailed, match="differs in data_sha256, seed"):
+        train_recipe(recipe(seed=1), run, device=CPU)
+
+
+def test_places_that_are_not_there(tmp_path):
+    """A block that the network has not."""
+    with pytest.raises(BadOption, match="wanted rising numbers of blocks from 1 to 3"):
+        train_recipe(recipe(exits={"at": [1, 9]}), tmp_path / "a", device=CPU)
