@@ -35,6 +35,8 @@ from anytime.training.methods.ztw import Ztw, ZtwOptions
 from anytime.training.models.heads import HeadOptions
 from anytime.training.record import record
 
+RUN = "run.json"
+"""In a run's folder: what it is for."""
 FULL_DEPTH = 1e-5
 """What the last exit may differ from the network, in parts of the largest logit where that is above 1."""
 HELD_ROWS = 5000
@@ -95,7 +97,7 @@ def add_exits(
     if not options.distil and not examples.is_labelled:
         raise BadLabel("the data have no labels; give them, or let the exits imitate the network (distil)")
     claim(
-        run / "run.json",
+        run / RUN,
         {"network": network.sha256, "cuts": [one.tensor for one in cuts], "data": examples.key, **asdict(options)},
     )
     pieces = cut(network, cuts)
