@@ -125,7 +125,7 @@ def _gain_lines(gain: Gain) -> list[str]:
                 f"{one.point_accuracy:.1%}", f"{one.point_ms:.3f}"]  # fmt: skip
 
     point = gain.after.point
-    said = ["on test rows", "accuracy at full depth", "ms at full depth", "of it heads and boundaries, over the network",
+    said = ["on test rows", "accuracy at full depth", "ms at full depth", "heads and boundaries, over the network alone",
             f"accuracy at {point}", f"ms at {point}"]  # fmt: skip
     head, *rows = zip(said, column(gain.before), column(gain.after), strict=True)
     change = "saved" if gain.saved >= 0 else "lost"

@@ -171,7 +171,7 @@ def _cached(
 
     views = []
     for number, part in enumerate(examples.train, start=1):
-        say(f"computing features of {len(part):,} rows" + (f", view {number}" if len(examples.train) > 1 else ""))
+        say(f"features of {len(part):,} rows" + (f", view {number}" if len(examples.train) > 1 else ""))
         views.append(computed(part))
     return views, computed(first(examples.calibration, HELD_ROWS))
 

@@ -150,7 +150,7 @@ class _Rows:
         stops = self._stops(early)
         ms = np.add.reduceat(self._way_ms(early)[stops] * self._count, self._starts) / self._rows
         right = self._right[stops, np.arange(len(stops))]
-        accuracy = np.add.reduceat(right, self._starts) / self._rows
+        accuracy = np.add.reduceat(right, self._starts, dtype=np.float64) / self._rows
         whole = float(self.body_ms.sum() + self.head_ms[-1] + self._boundary_ms * (len(early) + 1))
         able = np.flatnonzero(accuracy >= self._wanted)
         if not early or not len(able) or ms[able].min() >= whole:

@@ -16,6 +16,7 @@ from anytime.training.errors import RunFailed
 from anytime.training.examples import Examples, read_examples
 
 FILE = "source.json"
+_AGAIN = "attach again with the same arguments and this run: what is trained is kept"
 
 
 @dataclass(frozen=True)
@@ -60,13 +61,10 @@ def read_source(run: Path) -> Source:
         return _ADAPTER.validate_json((run / FILE).read_bytes())
     except OSError as error:
         raise RunFailed(
-            f"{run} does not say where its network and data are ({FILE}: {error.strerror or error}); give a run of "
-            f"attach or train"
+            f"{run} does not say where its network and data are ({FILE}: {error.strerror or error}); {_AGAIN}"
         ) from error
     except ValidationError as error:
-        raise RunFailed(
-            f"{run / FILE} is damaged: {error.errors()[0]['msg']}; attach again, into the same run"
-        ) from error
+        raise RunFailed(f"{run / FILE} is damaged: {error.errors()[0]['msg']}; {_AGAIN}") from error
 
 
 def _full(data: str) -> str:

@@ -44,7 +44,7 @@ def test_a_plan_expects_what_the_service_does():
     plan = chosen(trace, boundary_ms=0.0, loss=2.0)
     held = walked(trace, plan.exits, plan.threshold)
     assert 1 < len(plan.exits) < 6 and 0 < plan.threshold < 1
-    assert (plan.ms, plan.accuracy) == pytest.approx((held.ms, held.accuracy))
+    assert (plan.ms, plan.accuracy) == pytest.approx((held.ms, held.accuracy), rel=1e-12)
     assert [one.share for one in plan.costs] == pytest.approx(held.exit_shares)
     assert plan.full_accuracy == pytest.approx(walked(trace, (6,), 1.0).accuracy)
     assert plan.accuracy >= plan.full_accuracy - 0.02 - 1e-9
