@@ -11,6 +11,8 @@ from tests.programs import MISSING, could_be_installed, managers_at_hand
 
 # Before anything imports ONNX Runtime: a test must not call home, whatever tests/test_telemetry.py finds.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+# Before torch: threads that wait for each other spin, which starves whatever else a test runs on two cores.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 MISSED = pytest.StashKey[list[str]]()
 
@@ -62,10 +64,9 @@ def stress_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def demo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What ``anytime demo`` makes: the store ``models``, the two ONNX models, sample pictures. Tests leave it as it is."""
-    from anytime.model_store import Store
-    from anytime.training.digits import make_digits
+    """What ``anytime demo`` makes: a store, ``models``, two ONNX models, a run, pictures. Tests leave it as it is."""
+    from anytime.cli.main import main
 
     folder = tmp_path_factory.mktemp("demo") / ".demo"
-    make_digits(folder, Store(folder / "models"))
+    assert main(["demo", "--folder", str(folder), "--no-serve"]) == 0
     return folder

@@ -18,6 +18,7 @@ TrainingError            code
 +-- BadRecipe            bad_recipe            a recipe that cannot be read, has an unknown key, or contradicts itself
 +-- RunFailed            run_failed            a run folder of another recipe, a damaged checkpoint, a full disk, a NaN
 +-- ParityBroken         parity_broken         an exported graph that does not compute what it was made from
++-- ReportUnwritten      report_unwritten      an evaluation that the disk did not take, such as a full one
 +-- BadData              bad_data              files of a data set that are there and are not what they should be
     +-- BadPicture       bad_picture           a picture that is truncated, corrupt or of no known format
     +-- SizesDiffer      sizes_differ          pictures of several sizes where nothing says how to make them alike
@@ -120,3 +121,7 @@ class ExportFailed(TrainingError):
 
 class TracesUnfit(TrainingError):
     code = "traces_unfit"
+
+
+class ReportUnwritten(TrainingError):
+    code = "report_unwritten"

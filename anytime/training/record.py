@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -17,28 +17,55 @@ silence_runtime()
 import onnxruntime as ort  # noqa: E402  # silent only from here on
 
 
+class Recorder:
+    """A bundle's graphs, loaded and warmed up once, for rows that come in pieces."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self._bundle = bundle
+        self._sessions = _sessions(bundle)
+        self._is_warm = False
+
+    def record(self, inputs: Mapping[str, np.ndarray], label: np.ndarray | None = None) -> Trace:
+        """As ``record``. Before the first row of all every graph runs once untimed: first runs allocate."""
+        rows = len(next(iter(inputs.values())))
+        flow, manifest = self._bundle.flow, self._bundle.manifest
+        ms = np.empty((rows, len(flow.nodes)))
+        columns = dict(zip(manifest.logits_names, map(len, manifest.level_labels), strict=True))
+        written = {name for node in flow.heads for _, name in node.outputs}
+        outputs = {name: np.full((rows, flow.exits, *([columns[name]] if name in columns else [])), np.nan, np.float32)
+                   for name in sorted(written)}  # fmt: skip
+        for row in range(rows):
+            for node, said, elapsed_ms in self._run(inputs, row):
+                ms[row, node.index] = elapsed_ms
+                for name, values in said.items():
+                    outputs[name][row, node.stage - 1] = values[0] if name in columns else values[0, 0]
+        known = np.full(rows, -1) if label is None else label
+        return Trace(outputs, ms, known.astype(np.int64))
+
+    def _run(self, inputs: Mapping[str, np.ndarray], row: int) -> Iterator[tuple[Node, dict[str, np.ndarray], float]]:
+        one = {name: values[row : row + 1] for name, values in inputs.items()}
+        if not self._is_warm:
+            self._is_warm = True
+            list(_walk(self._bundle.flow, self._sessions, _starts(self._bundle, one)))
+        return _walk(self._bundle.flow, self._sessions, _starts(self._bundle, one))
+
+
 def record(bundle: Bundle, inputs: Mapping[str, np.ndarray], label: np.ndarray | None = None) -> Trace:
     """Every exit's raw head outputs and every graph's milliseconds, for each row by itself, as an idle service has it.
 
     ``inputs``: (rows, ...) by input name; ``label``: (rows,), the index of the right label. The plain loop: no policy, no
     graph skipped. Head outputs that an exit lacks are NaN.
     """
-    rows = len(next(iter(inputs.values())))
-    flow, manifest = bundle.flow, bundle.manifest
-    sessions = _sessions(bundle)
-    ms = np.empty((rows, len(flow.nodes)))
-    columns = dict(zip(manifest.logits_names, map(len, manifest.level_labels), strict=True))
-    written = {name for node in flow.heads for _, name in node.outputs}
-    outputs = {name: np.full((rows, flow.exits, *([columns[name]] if name in columns else [])), np.nan, np.float32)
-               for name in sorted(written)}  # fmt: skip
-    for row in range(rows):
-        slots = _starts(bundle, {name: values[row : row + 1] for name, values in inputs.items()})
-        for node, said, elapsed_ms in _walk(flow, sessions, slots):
-            ms[row, node.index] = elapsed_ms
-            for name, values in said.items():
-                outputs[name][row, node.stage - 1] = values[0] if name in columns else values[0, 0]
-    known = np.full(rows, -1) if label is None else label
-    return Trace(outputs, ms, known.astype(np.int64))
+    return Recorder(bundle).record(inputs, label)
+
+
+def join(traces: Sequence[Trace]) -> Trace:
+    """The rows of several traces of one bundle, at least one, as one trace."""
+    return Trace(
+        {name: np.concatenate([trace.outputs[name] for trace in traces]) for name in traces[0].outputs},
+        np.concatenate([trace.ms for trace in traces]),
+        np.concatenate([trace.label for trace in traces]),
+    )
 
 
 def _walk(

@@ -10,6 +10,7 @@ from PIL import Image
 from anytime.cli.main import main
 from anytime.model_store import Store, preprocess
 from anytime.model_store.manifest import Preprocess
+from anytime.policy import load_trace
 from anytime.training.attach.export_factory import export_factory
 from anytime.training.attach.network import read_network
 from anytime.training.attach.session import open_session, run_session
@@ -90,6 +91,22 @@ def test_where_it_may_be_cut_is_shown(folder, capsys):
     spec = ["--preprocess", json.dumps(SPEC), *QUICK]
     assert main(["attach", *network, *spec, "--at", cuts[2]["tensor"], "--at", cuts[0]["tensor"], "--name", "two"]) == 0
     assert Store(Path("models")).open("two").manifest.exits == 3
+
+
+def test_evaluate_sees_no_row_that_was_trained_on(folder, tmp_path, capsys):
+    """On the file that the exits were trained with, calibration and test rows are those that were held out then."""
+    draw = np.random.default_rng(0)
+    rows = draw.standard_normal((60, 3, 32, 32)).astype(np.float32)
+    np.savez(tmp_path / "rows.npz", pixel_values=rows, label=draw.integers(0, 5, 60))
+    assert main(["attach", str(folder / "cnn.onnx"), "--data", "rows.npz", "--seed", "3", *QUICK]) == 0
+    assert main(["evaluate", "cnn", "--data", "rows.npz", "--out", "report"]) == 0
+    capsys.readouterr()
+    manifest = Store(Path("models")).open("cnn").manifest
+    for split in ("calibration", "test"):
+        (path,) = Path("report", "traces").rglob(f"{split}.npz")
+        then, now = (load_trace(one, manifest) for one in (Path("runs/cnn/traces", f"{split}.npz"), path))
+        np.testing.assert_array_equal(then.label, now.label)
+        np.testing.assert_allclose(then.outputs["logits"], now.outputs["logits"], atol=1e-5)
 
 
 @pytest.mark.parametrize(("more", "says"), [

@@ -3,7 +3,7 @@ import pytest
 
 from anytime.model_store import Store
 from anytime.policy import load_trace
-from anytime.training.record import record
+from anytime.training.record import Recorder, join, record
 from tests.bundles import BUNDLES
 from tests.doubles import run_stages
 
@@ -29,3 +29,17 @@ def test_labels_are_kept(stress_store):
     """As int64, for whoever measures."""
     bundle = Store(stress_store).open(BUNDLES[0].NAME)
     assert record(bundle, BUNDLES[0].inputs(2), np.array([1, 0], np.uint8)).label.tolist() == [1, 0]
+
+
+def test_rows_may_come_in_pieces(stress_store):
+    """The joined pieces say what one recording says; only the times are their own."""
+    bundle = Store(stress_store).open(BUNDLES[0].NAME)
+    inputs, label = BUNDLES[0].inputs(5), np.array([0, 1, 0, 1, 0])
+    recorder = Recorder(bundle)
+    pieces = [recorder.record({name: one[part] for name, one in inputs.items()}, label[part])
+              for part in (slice(0, 2), slice(2, 5))]  # fmt: skip
+    joined, whole = join(pieces), record(bundle, inputs, label)
+    assert joined.label.tolist() == whole.label.tolist()
+    assert joined.ms.shape == whole.ms.shape
+    for name, values in whole.outputs.items():
+        np.testing.assert_array_equal(joined.outputs[name], values)

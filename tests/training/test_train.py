@@ -24,7 +24,8 @@ TABLE = {
     "data": {"name": "digits", "augmentation": "crop"},
     "backbone": {
         "network": "resnet-8", "options": {"width": 8},
-        "schedule": {"epochs": 5, "batch": 32, "learning_rate": 1e-2, "optimizer": "adam", "momentum": 0.0, "milestones": []},
+        "schedule": {"epochs": 5, "batch": 32, "learning_rate": 1e-2, "optimizer": "adam", "momentum": 0.0,
+                     "milestones": []},
     },
     "exits": {"at": [1, 2], "views": 2, "heads": {"epochs": 3, "milestones": []}, "ensembles": {"epochs": 3}},
 }  # fmt: skip

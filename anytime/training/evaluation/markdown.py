@@ -33,6 +33,7 @@ def to_markdown(reports: Sequence[Report]) -> str:
             [[title, _percent(one.wasteful_overthinking), _percent(one.destructive_overthinking)] for title, one in named],
         ),
         "## Confident and wrong",
+        "The test rows, from 0 as in the trace, with the surest wrong answer of any exit.",
         _table(["bundle", "row", "exit", "label", "predicted", "confidence"], list(_examples(named))),
     ]  # fmt: skip
     notes = [f"- {title}: {note}" for title, report in named for note in report.notes]

@@ -20,14 +20,21 @@ _METADATA: Mapping[str, dict[str, Any]] = {"png": {"Software": None}, "svg": {"D
 _INCHES, _DPI = (6.4, 4.4), 150
 
 
-def draw_plots(reports: Sequence[Report], folder: Path) -> list[Path]:
-    """Writes each plot as ``<name>.png`` and ``<name>.svg``; the paths. Raises ``ExtraMissing`` or ``OSError``."""
+def check_extra() -> None:
+    """Raises ``ExtraMissing`` without matplotlib: cheaper to know before hours of recording."""
     try:
-        import matplotlib as mpl
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
+        import matplotlib  # noqa: F401 # only whether it is there
     except ImportError as error:
         raise ExtraMissing(f"{error.name} is not installed; install anytime-serving[train] for plots") from error
+
+
+def draw_plots(reports: Sequence[Report], folder: Path) -> list[Path]:
+    """Writes each plot as ``<name>.png`` and ``<name>.svg``; the paths. Raises ``ExtraMissing`` or ``OSError``."""
+    check_extra()
+    import matplotlib as mpl
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     titles, paths = bundle_titles(reports), []
     with mpl.rc_context():
         mpl.rcdefaults()
@@ -44,7 +51,7 @@ def draw_plots(reports: Sequence[Report], folder: Path) -> list[Path]:
 
 def _accuracy_macs(axes: Axes, titles: Sequence[str], reports: Sequence[Report]) -> None:
     _accuracy(axes, titles, reports, [report.base.macs for report in reports], "macs")
-    axes.set_xlabel("multiply-adds, of the base network's")
+    axes.set_xlabel("multiply-adds, as a share of the base network's")
 
 
 def _accuracy_ms(axes: Axes, titles: Sequence[str], reports: Sequence[Report]) -> None:

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
-from anytime.training.evaluation.report import Report
 from anytime.training.evaluation.sweep import Rule
 
 _METHODS = {"sdn": "SDN", "ztw": "ZTW"}
+
+
+class Named(Protocol):
+    """A manifest, or a report of it."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def version(self) -> int: ...
 
 
 def rule_title(method: str, rule: Rule) -> str:
@@ -18,12 +28,12 @@ def rule_title(method: str, rule: Rule) -> str:
     return "PBEE" if known == "SDN" else f"{known}, patience" if known else "patience"
 
 
-def bundle_titles(reports: Sequence[Report]) -> list[str]:
-    """A title each, all different: the name; with the version, and then a number, where others have the same."""
+def bundle_titles(bundles: Sequence[Named]) -> list[str]:
+    """A title each, all different, fit for a folder: the name; with version, then a number, where others have the same."""
     titles: list[str] = []
-    names = [report.name for report in reports]
-    for report in reports:
-        title = report.name if names.count(report.name) == 1 else f"{report.name}-{report.version}"
+    names = [one.name for one in bundles]
+    for one in bundles:
+        title = one.name if names.count(one.name) == 1 else f"{one.name}-{one.version}"
         taken = sum(1 for other in titles if other == title or other.startswith(f"{title}_"))
         titles.append(title if not taken else f"{title}_{taken + 1}")
     return titles

@@ -44,7 +44,7 @@ def read_arrays(
             f"{path} has no array {LABEL!r} (it has {', '.join(arrays)}); add one, give labels, or do without them"
         )
     label = None if label is None else label.astype(np.int64)
-    parts = _given(path, split, rows) if split is not None else _cut(label, rows, seed)
+    parts = _given(path, split, rows) if split is not None else cut_rows(label, rows, seed)
 
     def part(name: str) -> Part:
         chosen = {key: values[parts[name]] for key, values in arrays.items()}
@@ -78,7 +78,7 @@ def _given(path: Path, split: np.ndarray, rows: int) -> Mapping[str, np.ndarray]
     return found
 
 
-def _cut(label: np.ndarray | None, rows: int, seed: int) -> Mapping[str, np.ndarray]:
+def cut_rows(label: np.ndarray | None, rows: int, seed: int) -> Mapping[str, np.ndarray]:
     """A fifth to test, a fifth of the rest to calibrate; the test rows are the same for every seed."""
     strata = np.zeros(rows, np.int64) if label is None else label
     rest, test = cut(strata, _TEST, 0)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -49,6 +50,17 @@ def choose_device(name: str = "auto", precision: Precision = "auto") -> Device:
     if kind not in there:
         raise BadOption(f"there is no device {name!r} here; wanted one of {', '.join(there)}, or auto")
     return Device(name, precision == "bf16" or (precision == "auto" and _multiplies_bf16(kind)))
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Inside, torch computes in one thread: small networks gain little by more, and lose much where others need the CPU."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _multiplies_bf16(kind: str) -> bool:

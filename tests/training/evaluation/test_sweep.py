@@ -46,7 +46,7 @@ def expect_replay(manifest, trace, rule, values, bounds):
         assert swept.ms[number] == np.mean([row.compute_ms for row in rows])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(cases())
 def test_a_sweep_is_the_replay_of_every_confidence(case):
     """Also at thresholds that are exactly a confidence that was said, at 0, at 1 and just below it."""
@@ -56,7 +56,7 @@ def test_a_sweep_is_the_replay_of_every_confidence(case):
     expect_replay(manifest, trace, "confidence", sorted({0.0, *said, *early, 0.6, np.nextafter(1, 0), 1.0}), bounds)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(cases())
 def test_a_sweep_is_the_replay_of_every_patience(case):
     """Up to more agreements than there are exits, which nothing reaches."""

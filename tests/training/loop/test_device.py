@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 import torch
 
 from anytime.training.errors import BadOption
-from anytime.training.loop import Device, choose_device
+from anytime.training.loop import Device, choose_device, one_thread
 
 
 def test_the_first_that_is_there():
@@ -37,3 +39,14 @@ def test_bf16_where_the_hardware_multiplies_it(monkeypatch):
         monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda fast=fast: fast)
         monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
         assert choose_device("cpu") == Device("cpu", fast)
+
+
+def test_one_thread_is_for_a_while():
+    """Afterwards, a failure included, there are as many as before."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    with contextlib.suppress(KeyError), one_thread():
+        assert torch.get_num_threads() == 1
+        raise KeyError
+    assert torch.get_num_threads() == 3
+    torch.set_num_threads(before)

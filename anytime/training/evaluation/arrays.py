@@ -1,0 +1,127 @@
+"""A file of arrays as rows with labels: ``.npz``, an array per input of the bundle, ``label``, and ``split`` if known."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from anytime.model_store import Manifest
+from anytime.model_store.manifest import Input
+from anytime.model_store.nearest import nearest
+from anytime.training.errors import BadData, BadLabel, DataMisfit
+from anytime.training.examples.arrays import cut_rows
+
+_LABEL, _SPLIT = "label", "split"
+_KNOWN = ("train", "calibration", "test")
+
+
+@dataclass(frozen=True, eq=False)
+class Arrays:
+    """``label``, ``split``: (rows,), the split by name."""
+
+    by_name: Mapping[str, np.ndarray]
+    label: np.ndarray
+    split: np.ndarray
+
+    def rows(self, split: str) -> np.ndarray:
+        """The indices of a split's rows."""
+        return np.flatnonzero(self.split == split)
+
+    def inputs(self, indices: np.ndarray) -> Mapping[str, np.ndarray]:
+        """(B,) -> (B, ...) by input name."""
+        return {name: values[indices] for name, values in self.by_name.items()}
+
+
+def read_arrays(path: Path, manifest: Manifest, seed: int) -> Arrays:
+    """The file, checked against the bundle's inputs and labels.
+
+    Without ``split``: as it was cut for the bundle, where that was made from a file of this name; else halves at random by
+    ``seed``.
+
+    ``split`` holds ``calibration`` and ``test``; rows of ``train`` are left out. Raises ``BadData``, ``BadLabel`` or
+    ``DataMisfit``.
+    """
+    arrays = _load(path)
+    names = [entry.name for entry in manifest.inputs]
+    for name in (*names, _LABEL):
+        if name not in arrays:
+            raise DataMisfit(f"{path} has no array {name!r}; wanted {', '.join(names)} and {_LABEL}; "
+                             f"it has: {', '.join(arrays) or 'none'}")  # fmt: skip
+    for name in arrays:
+        if name not in (*names, _LABEL, _SPLIT):
+            raise DataMisfit(
+                f"{path} has the array {name!r}, which is no input; {nearest(name, [*names, _LABEL, _SPLIT])}"
+            )
+    label = _labels(path, arrays[_LABEL], len(manifest.labels))
+    sizes: dict[str, int] = {}
+    by_name = {
+        entry.name: _fitted(path, entry, arrays[entry.name], len(label), manifest, sizes) for entry in manifest.inputs
+    }
+    split = arrays.get(_SPLIT)
+    if split is None and manifest.provenance.data is not None and manifest.provenance.data.name == path.name:
+        split = np.full(len(label), "calibration")
+        for name, rows in cut_rows(label, len(label), seed).items():
+            split[rows] = name
+    return Arrays(by_name, label, _splits(path, split, len(label), seed))
+
+
+def _load(path: Path) -> dict[str, np.ndarray]:
+    try:
+        with path.open("rb") as file, np.lib.npyio.NpzFile(file, allow_pickle=False) as stored:
+            return {name: stored[name] for name in stored.files}
+    except FileNotFoundError as error:
+        raise BadData(f"{path} is not there; give the path of an .npz file") from error
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise BadData(f"{path} is no .npz file of plain arrays: {error}; write it with numpy.savez") from error
+
+
+def _labels(path: Path, label: np.ndarray, labels: int) -> np.ndarray:
+    if label.ndim != 1 or label.dtype.kind not in "iu":
+        raise BadLabel(f"{path}: {_LABEL} is {label.dtype} of shape {label.shape}; wanted whole numbers, one a row")
+    if not len(label):
+        raise BadData(f"{path} has no rows; wanted some to calibrate on and some to test")
+    lowest, highest = int(label.min()), int(label.max())
+    if lowest < 0 or highest >= labels:
+        wrong = lowest if lowest < 0 else highest
+        raise BadLabel(f"{path}: row {int((label == wrong).argmax())} has the label {wrong}; wanted 0 to {labels - 1}")
+    return label.astype(np.int64)
+
+
+def _fitted(
+    path: Path, entry: Input, values: np.ndarray, rows: int, manifest: Manifest, sizes: dict[str, int]
+) -> np.ndarray:
+    """An input's array in its dtype. ``sizes``: what symbolic axes turned out to be, the same wherever they occur."""
+    fits = values.ndim == len(entry.shape) and len(values) == rows
+    for axis, size in zip(entry.shape[1:], values.shape[1:], strict=False):
+        if isinstance(axis, int):
+            fits = fits and size == axis
+        else:
+            bounds = manifest.axes[axis]
+            fits = fits and bounds.min <= size <= bounds.max and sizes.setdefault(axis, size) == size
+    if not fits:
+        raise DataMisfit(f"{path}: {entry.name} has the shape {list(values.shape)}; wanted {[rows, *entry.shape[1:]]}")
+    if not np.can_cast(values.dtype, entry.dtype, "same_kind"):
+        raise DataMisfit(
+            f"{path}: {entry.name} is {values.dtype}; wanted {entry.dtype}: convert it as the network had it"
+        )
+    return values.astype(entry.dtype)
+
+
+def _splits(path: Path, given: np.ndarray | None, rows: int, seed: int) -> np.ndarray:
+    if given is None:
+        split = np.array(["calibration", "test"])[np.random.default_rng(seed).permutation(rows) % 2]
+    elif given.shape != (rows,) or given.dtype.kind != "U" or not set(given.tolist()) <= set(_KNOWN):
+        odd = next((one for one in given.ravel().tolist() if one not in _KNOWN), None)
+        raise DataMisfit(f"{path}: {_SPLIT} is {given.dtype} of shape {given.shape}, with {odd!r}; "
+                         f"wanted one of {', '.join(_KNOWN)} for each of {rows} rows")  # fmt: skip
+    else:
+        split = given
+    for name in ("calibration", "test"):
+        if name not in split:
+            raise BadData(f"{path} has no row of the split {name!r}; wanted some to calibrate on and some to test")
+    return split
