@@ -21,7 +21,7 @@ from anytime.cli.progress import shown
 
 if TYPE_CHECKING:
     from anytime.training.add_exits import ExitOptions
-    from anytime.training.attach import Network
+    from anytime.training.source import Source
 
 NAME = "attach"
 HELP = "put exits on a trained ONNX network: cut it, train heads on its features, calibrate and publish"
@@ -71,33 +71,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Raises ``TrainingError``, ``StoreError`` or ``OSError``; returns 0."""
-    from dataclasses import replace
-
     from anytime.training.add_exits import add_exits
     from anytime.training.attach import choose_cuts, find_cuts
-    from anytime.training.examples import read_examples
     from anytime.training.loop import choose_device
 
     check_out(args)
     name = args.name or Path(args.network.rpartition(":")[2] if _is_factory(args.network) else args.network).stem
     folder = args.run_folder or Path("runs", name)
-    network = _network(args, folder)
+    source = _source(args, folder)
+    network = source.read_network()
     cuts = find_cuts(network)
     if args.show_cuts:
         _show_cuts(cuts, as_json=args.json)
         return 0
     chosen = choose_cuts(network, cuts, count=args.exits, at=args.at)
     options, device = _options(args), choose_device(args.device)
-    examples = read_examples(
-        args.data, network.inputs, network.classes, folder=args.data_dir, labels=args.labels, labelled=not args.distil,
-        preprocess=_preprocess(args.preprocess), seed=args.seed, show_progress=not args.json,
+    examples = source.read_examples(
+        network, labelled=not args.distil, seed=args.seed, show_progress=not args.json
     )  # fmt: skip
-    if (names := read_names(args.class_names)) is not None:
-        examples = replace(examples, labels=tuple(names))
     with shown(quiet=args.json) as how:
         made = add_exits(
             name, network, chosen, examples, options, folder, device=device, progress=how.progress, say=how.say
         )
+    source.keep(folder)
     report_made(publish(made.bundle, args), folder, as_json=args.json)
     return 0
 
@@ -106,20 +102,21 @@ def _is_factory(text: str) -> bool:
     return ".py:" in text
 
 
-def _network(args: argparse.Namespace, folder: Path) -> Network:
-    """Read, or exported once from a factory into the run's folder."""
-    from anytime.training.attach import read_network
+def _source(args: argparse.Namespace, folder: Path) -> Source:
+    """The network's file, exported once from a factory into the run's folder, and the data."""
     from anytime.training.attach.export_factory import FILE, export_factory
+    from anytime.training.source import Source
 
-    axes = dict(_axis(one) for one in args.axis)
-    if not _is_factory(args.network):
-        if args.input:
-            raise bad_option("--input describes the inputs of a factory's network; an ONNX file says its own")
-        return read_network(Path(args.network), output=args.output, axes=axes)
-    path = folder / "network" / FILE
-    if not path.is_file():
-        path = export_factory(args.network, [_input(one) for one in args.input], path.parent, axes)
-    return read_network(path, output=args.output, axes=axes)
+    axes, path = dict(_axis(one) for one in args.axis), Path(args.network)
+    names, preprocess = read_names(args.class_names), _preprocess(args.preprocess)
+    if _is_factory(args.network):
+        path = folder / "network" / FILE
+        if not path.is_file():
+            path = export_factory(args.network, [_input(one) for one in args.input], path.parent, axes)
+    elif args.input:
+        raise bad_option("--input describes the inputs of a factory's network; an ONNX file says its own")
+    return Source(path, args.data, args.output, axes, args.data_dir, args.labels, preprocess,
+                  None if names is None else tuple(names))  # fmt: skip
 
 
 def _input(text: str) -> Any:

@@ -35,6 +35,8 @@ from anytime.training.methods.ztw import Ztw, ZtwOptions
 from anytime.training.models.heads import HeadOptions
 from anytime.training.record import record
 
+RUN = "run.json"
+"""In a run's folder: what it is for."""
 FULL_DEPTH = 1e-5
 """What the last exit may differ from the network, in parts of the largest logit where that is above 1."""
 HELD_ROWS = 5000
@@ -83,22 +85,23 @@ class Made:
 def add_exits(
     name: str, network: Network, cuts: Sequence[Cut], examples: Examples, options: ExitOptions, run: Path, *,
     device: Device, progress: Progress | None = None, say: Callable[[str], None] = lambda text: None,
-    recipe: str | None = None,
+    recipe: str | None = None, features_home: Path | None = None,
 ) -> Made:  # fmt: skip
     """Train exits behind ``cuts`` and write the bundle to ``run / "bundle"``, replacing one that is there.
 
-    ``run`` keeps features, checkpoints, log and traces: a run that was killed goes on. ``say`` is told of each step. Raises
-    a ``TrainingError``: ``BadLabel`` where labels are needed and unknown, ``ParityBroken`` where a graph computes something
-    else than it should; nothing half-written is left.
+    ``run`` keeps features, checkpoints, log and traces: a run that was killed goes on. ``features_home``: where features are
+    read from and kept instead, such as another run's. ``say`` is told of each step. Raises a ``TrainingError``:
+    ``BadLabel`` where labels are needed and unknown, ``ParityBroken`` where a graph computes something else than it should;
+    nothing half-written is left.
     """
     if not options.distil and not examples.is_labelled:
         raise BadLabel("the data have no labels; give them, or let the exits imitate the network (distil)")
     claim(
-        run / "run.json",
+        run / RUN,
         {"network": network.sha256, "cuts": [one.tensor for one in cuts], "data": examples.key, **asdict(options)},
     )
     pieces = cut(network, cuts)
-    views, held = _cached(network, pieces, examples, options, run / "features", say)
+    views, held = _cached(network, pieces, examples, options, features_home or run / "features", say)
     method = _method(options, [one.shape[1:] for one in held.features], network.classes)
     say(f"training {len(cuts)} exits on {device}")
     fit_exits(method, views, held, heads=options.heads, ensembles=options.ensembles, seed=options.seed, device=device,
@@ -168,7 +171,7 @@ def _cached(
 
     views = []
     for number, part in enumerate(examples.train, start=1):
-        say(f"computing features of {len(part):,} rows" + (f", view {number}" if len(examples.train) > 1 else ""))
+        say(f"features of {len(part):,} rows" + (f", view {number}" if len(examples.train) > 1 else ""))
         views.append(computed(part))
     return views, computed(first(examples.calibration, HELD_ROWS))
 
@@ -210,7 +213,7 @@ def _check_full_depth(network: Network, bundle: Bundle, rows: dict[str, np.ndarr
     step = 1 if network.inputs.one_row else count
     parts = [{name: values[start : start + step] for name, values in rows.items()} for start in range(0, count, step)]
     wanted = np.concatenate([run_session(session, [network.scores], part, network.name)[0] for part in parts])
-    found = record(bundle, _renamed(network, rows)).outputs["logits"][:, -1]
+    found = record(bundle, renamed(network, rows)).outputs["logits"][:, -1]
     apart = float(np.abs(found - wanted).max() / max(1.0, float(np.abs(wanted).max())))
     if not apart <= FULL_DEPTH:
         raise ParityBroken(
@@ -220,11 +223,11 @@ def _check_full_depth(network: Network, bundle: Bundle, rows: dict[str, np.ndarr
 
 def _trace(network: Network, bundle: Bundle, part: Part, most: int) -> Trace:
     rows, label = gather(part, most)
-    trace = record(bundle, _renamed(network, rows), label)
+    trace = record(bundle, renamed(network, rows), label)
     return trace if label is not None else replace(trace, label=trace.outputs["logits"][:, -1].argmax(axis=1))
 
 
-def _renamed(network: Network, rows: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def renamed(network: Network, rows: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """As the bundle calls the network's inputs."""
     names = input_states(network)
     return {names[name]: values for name, values in rows.items()}

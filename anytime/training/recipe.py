@@ -82,6 +82,11 @@ class Recipe:
         """Every value, those left out included."""
         return asdict(self)
 
+    @staticmethod
+    def of_json(said: Mapping[str, Any]) -> Recipe:
+        """What ``as_json`` gave."""
+        return TypeAdapter(Recipe).validate_python(said)
+
 
 def shipped() -> tuple[str, ...]:
     """The names of the recipes that come with the package."""

@@ -15,13 +15,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from anytime.training.add_exits import HELD_ROWS, Made, add_exits, claim
-from anytime.training.attach import choose_cuts, find_cuts, read_network
+from anytime.training.attach import Network, choose_cuts, find_cuts, read_network
 from anytime.training.data.augment import Augmentation, augmentation_named
 from anytime.training.data.batches import batches, in_order
 from anytime.training.data.data_set import DataSet
 from anytime.training.data.read import read_data
 from anytime.training.errors import RunFailed
-from anytime.training.examples import picture_examples
+from anytime.training.examples import Examples, picture_examples
 from anytime.training.export_backbone import export_backbone, place_name
 from anytime.training.loop import Device, Keeping, Progress, train
 from anytime.training.models.backbone import Backbone
@@ -30,6 +30,7 @@ from anytime.training.models.registry import make_backbone
 from anytime.training.recipe import Recipe
 
 NETWORK = "network.onnx"
+RECIPE = "recipe.json"
 _CHUNK = 500
 
 
@@ -72,13 +73,12 @@ def train_recipe(
     compared on the same. A run that was killed goes on to the same result. Raises a
     ``TrainingError``.
     """
-    data = read_data(recipe.data.name, folder, seed=recipe.seed, calibration=recipe.data.calibration, size=recipe.data.size,
-                     may_download=may_download, show_progress=progress is not None)  # fmt: skip
+    data = _data(recipe, folder, may_download=may_download, show_progress=progress is not None)
     backbone = make_backbone(recipe.backbone.network, labels=len(data.labels), input_shape=data.input_shape,
                              seed=recipe.seed, **recipe.backbone.options)  # fmt: skip
     places = _places(recipe, backbone, data)
-    augmentation = augmentation_named(recipe.data.augmentation or data.augmentation, data.train.normalisation)
-    claim(run / "recipe.json", {**recipe.as_json(), "data_sha256": data.sha256})
+    augmentation = _augmentation(recipe, data)
+    claim(run / RECIPE, {**recipe.as_json(), "data_sha256": data.sha256})
     if backbone_of is not None:
         _take_backbone(backbone_of, run)
     say(f"training {recipe.backbone.network} on {data.name}, {len(data.train):,} rows, on {device}")
@@ -89,19 +89,45 @@ def train_recipe(
         export_backbone(backbone, places, data.input_shape, path)
     network = read_network(path, output="logits")
     cuts = choose_cuts(network, find_cuts(network), at=[place_name(place) for place in places])
-    views = recipe.exits.views if augmentation != Augmentation() else 0
-    examples = picture_examples(data, network.inputs, views=views, seed=recipe.seed, augmentation=augmentation)
+    examples = _examples(recipe, data, network)
     said = json.dumps(recipe.as_json(), sort_keys=True)
     return add_exits(recipe.name, network, cuts, examples, recipe.exit_options(), run, device=device, progress=progress,
                      say=say, recipe=said)  # fmt: skip
 
 
+def read_trained(run: Path, *, folder: Path | None = None) -> tuple[Network, Examples]:
+    """What the exits of a run of ``train_recipe`` were trained on. Raises a ``TrainingError``, as where data are missing."""
+    said = json.loads((run / RECIPE).read_text(encoding="utf-8"))
+    recipe = Recipe.of_json({name: value for name, value in said.items() if name != "data_sha256"})
+    network = read_network(run / NETWORK, output="logits")
+    return network, _examples(recipe, _data(recipe, folder), network)
+
+
+def _data(
+    recipe: Recipe, folder: Path | None, *, may_download: bool = True, show_progress: bool = False
+) -> DataSet:  # fmt: skip
+    return read_data(
+        recipe.data.name, folder, seed=recipe.seed, calibration=recipe.data.calibration, size=recipe.data.size,
+        may_download=may_download, show_progress=show_progress,
+    )  # fmt: skip
+
+
+def _augmentation(recipe: Recipe, data: DataSet) -> Augmentation:
+    return augmentation_named(recipe.data.augmentation or data.augmentation, data.train.normalisation)
+
+
+def _examples(recipe: Recipe, data: DataSet, network: Network) -> Examples:
+    augmentation = _augmentation(recipe, data)
+    views = recipe.exits.views if augmentation != Augmentation() else 0
+    return picture_examples(data, network.inputs, views=views, seed=recipe.seed, augmentation=augmentation)
+
+
 def _take_backbone(other: Path, run: Path) -> None:
     """Raises ``RunFailed`` unless ``other`` trained the very same backbone to its end."""
     parts = [f"checkpoints/{BackboneTask.name}.npz", NETWORK]
-    if not all((other / part).is_file() for part in (*parts, "recipe.json")):
+    if not all((other / part).is_file() for part in (*parts, RECIPE)):
         raise RunFailed(f"{other} is no run with a trained backbone; give the folder of one")
-    theirs, ours = (json.loads((one / "recipe.json").read_text(encoding="utf-8")) for one in (other, run))
+    theirs, ours = (json.loads((one / RECIPE).read_text(encoding="utf-8")) for one in (other, run))
     differs = [key for key in ("backbone", "data", "data_sha256", "seed") if theirs[key] != ours[key]]
     if differs or theirs["exits"]["at"] != ours["exits"]["at"]:
         raise RunFailed(

@@ -11,6 +11,7 @@ import pytest
 
 from anytime.training.attach import Network, read_network
 from tests.training.attach.networks import FACTORIES, PICTURE, SEQUENCE, TOKENS, save
+from tests.training.finished_runs import make_run
 
 
 @pytest.fixture(scope="session")
@@ -45,3 +46,9 @@ def networks(factories: Path, tmp_path_factory: pytest.TempPathFactory) -> Mappi
     onnx.save(onnx.load(paths["cnn"]), paths["external"], save_as_external_data=True, location="cnn.data",
               size_threshold=256)  # fmt: skip
     return {name: read_network(path, axes=SEQUENCE if name == "bert" else {}) for name, path in paths.items()}
+
+
+@pytest.fixture(scope="session")
+def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a small run that has ended, its network and rows beside it; nobody changes it."""
+    return make_run(tmp_path_factory.mktemp("finished"))

@@ -8,10 +8,10 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import Any, BinaryIO, Self
 
 import numpy as np
 
@@ -39,6 +39,17 @@ def open_cached(folder: Path, names: tuple[str, ...]) -> Mapping[str, np.ndarray
     if listed.get("arrays") != told:
         raise CacheFailed(f"the cached features in {folder} are not what its {_INDEX} says; remove that folder")
     return found
+
+
+def list_cached(home: Path) -> Iterator[tuple[Path, Mapping[str, Any]]]:
+    """Every folder in ``home`` that ``NewCache`` wrote, and what it is about. Raises ``CacheFailed``."""
+    for index in sorted(home.glob(f"[!.]*/{_INDEX}")):
+        try:
+            yield index.parent, json.loads(index.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise CacheFailed(
+                f"the cached features in {index.parent} cannot be read: {error}; remove that folder"
+            ) from error
 
 
 class NewCache:

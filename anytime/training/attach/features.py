@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from anytime.model_store.manifest import LOGITS
-from anytime.training.attach.cache import NewCache, open_cached
+from anytime.training.attach.cache import NewCache, list_cached, open_cached
 from anytime.training.attach.inputs import Batch
 from anytime.training.attach.network import Network
 from anytime.training.attach.pieces import Piece
@@ -84,8 +84,9 @@ def features(
 ) -> Features:
     """Run the pieces over ``rows``, once for each network, cuts and data, and keep what passes in a folder in ``home``.
 
-    ``dtype`` is that of the cuts' features on disk; ``shrink`` has an entry per cut. The same pieces run here and in a
-    bundle, so heads learn on exactly what they will read. Raises ``DataMisfit`` where the data do not fit the inputs,
+    Where such a folder has these cuts and more, they are read from it: the same numbers, but for the rounding of pieces cut
+    elsewhere. ``dtype`` is that of the cuts' features on disk; ``shrink`` has an entry per cut. The same pieces run here and
+    in a bundle, so heads learn on exactly what they will read. Raises ``DataMisfit`` where the data do not fit the inputs,
     ``CacheFailed`` where the disk is full or a cache is damaged, ``BadOption``, and ``BadClassifier`` where a piece does
     not run; then nothing is left behind.
     """
@@ -98,18 +99,44 @@ def features(
         "logits": network.scores, "runtime": RUNTIME,
         "cuts": [[cut.tensor, None if one is None else one.name] for cut, one in zip(cuts, shrink, strict=True)],
     }  # fmt: skip
-    folder = home / hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:32]
-    names = (*(f"cut-{number}" for number in range(1, len(cuts) + 1)), LOGITS)
-    found = open_cached(folder, names)
-    was_cached = found is not None
-    if found is None:
-        with NewCache(folder, rows.count) as cache:
-            for parts in _computed(network, pieces, rows, shrink, np.dtype(dtype), threads):
-                cache.append(dict(zip(names, parts, strict=True)))
-            cache.finish(about)
-        found = open_cached(folder, names)
-    assert found is not None, "a cache that was just finished"
-    return Features(tuple(found[name] for name in names[:-1]), found[LOGITS], folder, was_cached)
+    kept = _kept(home, about)
+    if kept is not None:
+        return kept
+    with NewCache(_folder(home, about), rows.count) as cache:
+        for parts in _computed(network, pieces, rows, shrink, np.dtype(dtype), threads):
+            cache.append(dict(zip(_names(len(cuts)), parts, strict=True)))
+        cache.finish(about)
+    kept = _kept(home, about)
+    assert kept is not None, "a cache that was just finished"
+    return replace(kept, was_cached=False)
+
+
+def _kept(home: Path, about: Mapping[str, Any]) -> Features | None:
+    """From the folder of exactly these cuts, or else from one that has others too."""
+    folder, cuts = _folder(home, about), about["cuts"]
+    if not folder.exists():
+        found = next((one for one in list_cached(home) if _is_wider(one[1], about)), None)
+        if found is None:
+            return None
+        folder, cuts = found[0], found[1]["cuts"]
+    arrays = open_cached(folder, _names(len(cuts)))
+    if arrays is None:
+        return None
+    passed = (arrays[f"cut-{cuts.index(one) + 1}"] for one in about["cuts"])
+    return Features(tuple(passed), arrays[LOGITS], folder, was_cached=True)
+
+
+def _folder(home: Path, about: Mapping[str, Any]) -> Path:
+    return home / hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _names(cuts: int) -> tuple[str, ...]:
+    return (*(f"cut-{number}" for number in range(1, cuts + 1)), LOGITS)
+
+
+def _is_wider(listed: Mapping[str, Any], about: Mapping[str, Any]) -> bool:
+    is_alike = all(listed.get(name) == value for name, value in about.items() if name != "cuts")
+    return is_alike and all(one in listed["cuts"] for one in about["cuts"])
 
 
 def _computed(

@@ -3,7 +3,7 @@ import pytest
 
 from anytime.training.attach import Rows, Shrink, cut, features, find_cuts, rows_of
 from anytime.training.attach.features import Chain
-from anytime.training.errors import BadOption, DataMisfit
+from anytime.training.errors import BadOption, CacheFailed, DataMisfit
 from tests.training.attach.networks import mlp
 
 
@@ -49,10 +49,29 @@ def test_features_are_computed_once(network, tmp_path):
     others = [
         features(network, pieces, rows_of({"x": data(seed=1)}), home),
         features(network, pieces, rows, home, dtype="float16"),
-        features(network, cut(network, find_cuts(network)[:1]), rows, home),
     ]
     assert not any(one.was_cached for one in others)
-    assert len({first.folder, *(one.folder for one in others)}) == 4
+    assert len({first.folder, *(one.folder for one in others)}) == 3
+
+
+def test_features_at_fewer_cuts_are_not_computed_again(network, tmp_path):
+    """They are read from where all cuts' lie; with another cut, or another dtype, nothing is taken from there."""
+    every = find_cuts(network)
+    rows, asked = counted({"x": data()})
+    whole = features(network, cut(network, every), rows, tmp_path)
+    assert len(every) >= 2
+    for number, one in enumerate(every):
+        part = features(network, cut(network, [one]), rows, tmp_path)
+        assert (len(asked), part.was_cached, part.folder) == (1, True, whole.folder)
+        np.testing.assert_array_equal(part.cuts[0], whole.cuts[number])
+        np.testing.assert_array_equal(part.logits, whole.logits)
+    assert not features(network, cut(network, every[:1]), rows, tmp_path, dtype="float16").was_cached
+    home = tmp_path / "of one cut"
+    features(network, cut(network, every[:1]), rows, home)
+    assert not features(network, cut(network, every), rows, home).was_cached
+    (whole.folder / "index.json").write_text("{")
+    with pytest.raises(CacheFailed, match="remove that folder"):
+        features(network, cut(network, every[1:]), rows, tmp_path)
 
 
 def test_features_may_be_halved_and_shrunk(networks, tmp_path):

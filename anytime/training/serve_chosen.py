@@ -1,0 +1,119 @@
+"""A finished run made anew with fewer exits, and what that saves."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from anytime.model_store import Bundle
+from anytime.policy import Trace
+from anytime.training.add_exits import Made, add_exits, renamed
+from anytime.training.attach import Network, choose_cuts, find_cuts
+from anytime.training.calibration import Held, hold
+from anytime.training.examples import Examples, gather
+from anytime.training.finished import Finished
+from anytime.training.loop import Device, Progress
+from anytime.training.record import record
+
+_TIMED_ROWS = 60
+_ROUNDS = 3
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One bundle on the test rows. Milliseconds are of one row; every graph counts with its median time."""
+
+    exits: int
+    accuracy: float
+    """At full depth."""
+    full_ms: float
+    """A row that hears every exit and goes on to the last."""
+    overhead_ms: float
+    """Of that, the heads before the last exit and the boundaries."""
+    point: str
+    """The operating point."""
+    point_accuracy: float
+    point_ms: float
+
+    @property
+    def overhead(self) -> float:
+        """Over what bodies and last head take."""
+        return self.overhead_ms / (self.full_ms - self.overhead_ms)
+
+
+@dataclass(frozen=True)
+class Gain:
+    """A run's bundle with all its exits, and the one made of it, timed in turns on the same rows and machine."""
+
+    before: Measured
+    after: Measured
+
+    @property
+    def saved(self) -> float:
+        """Milliseconds at the operating point, as a part of what they were."""
+        return 1.0 - self.after.point_ms / self.before.point_ms
+
+
+def serve_chosen(
+    run: Finished, exits: tuple[int, ...], network: Network, examples: Examples, folder: Path, *, name: str,
+    device: Device, progress: Progress | None = None, say: Callable[[str], None] = lambda text: None,
+) -> Made:  # fmt: skip
+    """Train the heads of these exits of ``run`` anew, in ``folder``; what lies between them becomes one body.
+
+    The last of ``exits`` is the network itself. Features come from the run. Raises as ``add_exits``, where ``network`` and
+    ``examples`` are those of ``find_again``.
+    """
+    at = [run.cuts[exit - 1] for exit in exits[:-1]]
+    cuts = choose_cuts(network, find_cuts(network), at=at)
+    said = json.loads(run.bundle.manifest.provenance.recipe or "{}")
+    recipe = json.dumps({**said, "planned": {"exits": list(exits), "of": len(run.cuts) + 1}}, sort_keys=True)
+    return add_exits(
+        name, network, cuts, examples, run.options, folder, device=device, progress=progress,
+        say=say, recipe=recipe, features_home=run.features,
+    )  # fmt: skip
+
+
+def measure_gain(
+    run: Finished, made: Made, network: Network, examples: Examples, *, point: str, boundary_ms: float
+) -> Gain:  # fmt: skip
+    """Both bundles on their test traces, at the operating point called ``point``.
+
+    Times are measured now, for a run's may be of another day and machine: 180 rows, the bundles in turns.
+    """
+    bundles = (run.bundle, made.bundle)
+    rows = renamed(network, gather(examples.test, _TIMED_ROWS)[0])
+    rounds = [[record(bundle, rows).ms for bundle in bundles] for _ in range(_ROUNDS)]
+    before, after = (
+        measure(bundle, replace(trace, ms=np.tile(np.median(np.concatenate(ms), axis=0), (trace.rows, 1))), point,
+                boundary_ms)
+        for bundle, trace, ms in zip(bundles, (run.traces["test"], made.traces["test"]), zip(*rounds, strict=True),
+                                     strict=True)
+    )  # fmt: skip
+    return Gain(before, after)
+
+
+def measure(bundle: Bundle, trace: Trace, point: str, boundary_ms: float) -> Measured:
+    """What a bundle does on a trace, with ``boundary_ms`` for every stage that a row runs."""
+    manifest, flow = bundle.manifest, bundle.flow
+    ms = np.median(trace.ms, axis=0)
+    early = sum(float(ms[node.index]) for node in flow.heads[:-1])
+    full, held = (hold(policy, manifest, flow, trace) for policy in ({}, {"target": point}))
+    boundaries = boundary_ms * flow.exits
+    return Measured(
+        exits=flow.exits, accuracy=_known(full), full_ms=float(ms.sum()) + boundaries, overhead_ms=early + boundaries,
+        point=point, point_accuracy=_known(held), point_ms=held.ms + boundary_ms * _stages(held),
+    )  # fmt: skip
+
+
+def _known(held: Held) -> float:
+    assert held.accuracy is not None, "a run's traces are labelled"
+    return held.accuracy
+
+
+def _stages(held: Held) -> float:
+    """How many stages a row runs on the mean."""
+    return float(sum(exit * share for exit, share in enumerate(held.exit_shares, start=1)))
