@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-NAMES = ("staging", "boundary", "http", "deadlines", "latency", "process")
+NAMES = ("staging", "boundary", "http", "deadlines", "latency", "process", "heads", "attach")
 
 
 def main(names: list[str]) -> int:

@@ -94,7 +94,7 @@ def run(args: argparse.Namespace) -> int:
             name, network, chosen, examples, options, folder, device=device, progress=how.progress, say=how.say
         )
     source.keep(folder)
-    report_made(publish(made.bundle, args), folder, as_json=args.json)
+    report_made(publish(made.bundle, args), made.traces, folder, as_json=args.json)
     return 0
 
 

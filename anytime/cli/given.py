@@ -6,12 +6,13 @@ import argparse
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from anytime.model_store import Bundle
+    from anytime.policy import Trace
 
 
 def add_store(parser: argparse.ArgumentParser) -> None:
@@ -48,13 +49,17 @@ def check_out(args: argparse.Namespace) -> None:
         raise bad_option(f"{args.out} exists already; give a folder that does not, or remove it first")
 
 
-def report_made(bundle: Bundle, run: Path, *, as_json: bool) -> None:
-    """What was made, how good each exit is, and where its traces are."""
+def report_made(bundle: Bundle, traces: Mapping[str, Trace], run: Path, *, as_json: bool) -> None:
+    """What was made, how good each exit is, whether early exits are worth it, and where the traces are."""
+    from anytime.training.savings import judge, measure_savings
+
     manifest = bundle.manifest
+    verdict = judge(measure_savings(manifest, bundle.flow, traces["calibration"], traces["test"]))
     metrics = manifest.provenance.metrics
     if as_json:
         said = {"name": manifest.name, "version": manifest.version, "exits": manifest.exits, "metrics": metrics,
-                "folder": str(bundle.folder), "traces": str(run / "traces"), "digest": bundle.digest}  # fmt: skip
+                "folder": str(bundle.folder), "traces": str(run / "traces"), "digest": bundle.digest,
+                "verdict": verdict.as_json()}  # fmt: skip
         print(json.dumps(said))
         return
     print(f"{manifest.name} version {manifest.version}: {manifest.exits} exits, in {bundle.folder}")
@@ -63,6 +68,9 @@ def report_made(bundle: Bundle, run: Path, *, as_json: bool) -> None:
     for exit, (name, share) in enumerate(metrics.items(), start=1):
         cost = "" if costs is None else f" at {costs[exit - 1]:.0%} of full depth's multiply-adds"
         print(f"  exit {exit}: {share:.1%} {name.split('.')[1]} on test rows{cost}")
+    print(verdict.sentence)
+    for advice in verdict.next:
+        print(f"try {advice}")
     print(f"Traces for evaluate, calibrate, replay and doctor are in {run / 'traces'}.")
 
 

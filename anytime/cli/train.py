@@ -52,5 +52,5 @@ def run(args: argparse.Namespace) -> int:
             recipe, folder, device=device, folder=args.data_dir, may_download=not args.offline,
             backbone_of=args.backbone_of, progress=how.progress, say=how.say,
         )  # fmt: skip
-    report_made(publish(made.bundle, args), folder, as_json=args.json)
+    report_made(publish(made.bundle, args), made.traces, folder, as_json=args.json)
     return 0

@@ -54,7 +54,12 @@ def test_from_a_file_to_logits_nothing_differs(folder, tmp_path, capsys):
     arguments = [folder / "cnn.onnx", "--data", folder / "pictures", "--preprocess", json.dumps(SPEC), *QUICK]
     assert main(["attach", *map(str, arguments)]) == 0
     said = capsys.readouterr().out
-    assert "cnn version 1: 3 exits" in said and "exit 3:" in said and "runs/cnn/traces" in said
+    assert (
+        "early exits save" in said
+        and "cnn version 1: 3 exits" in said
+        and "exit 3:" in said
+        and "runs/cnn/traces" in said
+    )
     network = read_network(folder / "cnn.onnx")
     picture = (folder / "pictures" / "class-1" / "1.png").read_bytes()
     row = preprocess(picture, Preprocess.model_validate_json(json.dumps(SPEC)), "float32", (3, 32, 32), 10**6)

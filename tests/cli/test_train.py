@@ -33,7 +33,7 @@ def test_a_recipe_is_trained_and_published(folder, capsys):
     """A second call goes on where the first ended, and publishes the next version; changes are taken."""
     assert main(["train", "small.toml", "--seed", "1"]) == 0
     said = capsys.readouterr().out
-    assert "small version 1: 3 exits" in said and "runs/small-1/traces" in said
+    assert "early exits save" in said and "small version 1: 3 exits" in said and "runs/small-1/traces" in said
     assert main(["train", "small.toml", "--seed", "1", "--set", "name=small", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["version"] == 2
     assert Store(folder / "models").open("small").manifest.provenance.seed == 1
