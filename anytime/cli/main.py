@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
-COMMANDS = ("models", "attach", "cascade", "serve", "predict", "demo")
+COMMANDS = ("models", "attach", "cascade", "export", "serve", "predict", "demo")
 
 FAULT = 2
 """The exit status of a command that could not do what it was asked."""

@@ -25,15 +25,15 @@ def record(bundle: Bundle, inputs: Mapping[str, np.ndarray], label: np.ndarray |
     """
     rows = len(next(iter(inputs.values())))
     flow, manifest = bundle.flow, bundle.manifest
-    sessions = _sessions(bundle)
+    sessions = open_sessions(bundle)
     ms = np.empty((rows, len(flow.nodes)))
     columns = dict(zip(manifest.logits_names, map(len, manifest.level_labels), strict=True))
     written = {name for node in flow.heads for _, name in node.outputs}
     outputs = {name: np.full((rows, flow.exits, *([columns[name]] if name in columns else [])), np.nan, np.float32)
                for name in sorted(written)}  # fmt: skip
     for row in range(rows):
-        slots = _starts(bundle, {name: values[row : row + 1] for name, values in inputs.items()})
-        for node, said, elapsed_ms in _walk(flow, sessions, slots):
+        slots = starts(bundle, {name: values[row : row + 1] for name, values in inputs.items()})
+        for node, said, elapsed_ms in walk(flow, sessions, slots):
             ms[row, node.index] = elapsed_ms
             for name, values in said.items():
                 outputs[name][row, node.stage - 1] = values[0] if name in columns else values[0, 0]
@@ -41,7 +41,7 @@ def record(bundle: Bundle, inputs: Mapping[str, np.ndarray], label: np.ndarray |
     return Trace(outputs, ms, known.astype(np.int64))
 
 
-def _walk(
+def walk(
     flow: Flow, sessions: Mapping[str, ort.InferenceSession], slots: dict[int, np.ndarray]
 ) -> Iterator[tuple[Node, dict[str, np.ndarray], float]]:
     """Each graph in the bundle's order: what its head wrote, by head output name, and the milliseconds it took."""
@@ -56,16 +56,18 @@ def _walk(
         yield node, said, elapsed_ms
 
 
-def _starts(bundle: Bundle, inputs: Mapping[str, np.ndarray]) -> dict[int, np.ndarray]:
-    """The slots that are there before anything runs, for one row."""
+def starts(bundle: Bundle, inputs: Mapping[str, np.ndarray]) -> dict[int, np.ndarray]:
+    """The slots that are there before anything runs, by index, (rows, ...): inputs and starts."""
+    rows = len(next(iter(inputs.values())))
     dims = {axis: size for entry in bundle.manifest.inputs
             for axis, size in zip(entry.shape, inputs[entry.name].shape, strict=True)
             if isinstance(axis, str) and axis != ROW_AXIS}  # fmt: skip
-    values = {"input": lambda name: inputs[name], "start": lambda name: bundle.start(name, dims)[np.newaxis]}
+    values = {"input": lambda name: inputs[name], "start": lambda name: np.stack([bundle.start(name, dims)] * rows)}
     return {slot.index: values[slot.source](slot.name) for slot in bundle.flow.slots if slot.source in values}
 
 
-def _sessions(bundle: Bundle) -> dict[str, ort.InferenceSession]:
+def open_sessions(bundle: Bundle) -> dict[str, ort.InferenceSession]:
+    """Each file of the stages as a session of one thread."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
