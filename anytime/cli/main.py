@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from types import ModuleType
 
 COMMANDS = (
-    "models", "train", "attach", "cascade", "evaluate", "calibrate", "plan", "replay", "doctor", "serve", "predict", "demo",
+    "models", "train", "attach", "cascade", "evaluate", "calibrate", "plan", "replay", "doctor", "export",
+    "serve", "predict", "demo",
 )  # fmt: skip
 
 FAULT = 2

@@ -41,6 +41,8 @@ FULL_DEPTH = 1e-5
 """What the last exit may differ from the network, in parts of the largest logit where that is above 1."""
 HELD_ROWS = 5000
 """Of the calibration rows, those on which exits are reported while they are trained."""
+ROWS, KEPT_ROWS = "rows.npz", 8
+"""Test rows that stay in the run's folder, by the bundle's names of the inputs."""
 _COMPARED = 64
 _PACKAGES = ("numpy", "onnx", "onnxruntime", "torch")
 MethodName = Literal["ztw", "sdn"]
@@ -123,8 +125,10 @@ def add_exits(
     (run / "traces").mkdir(exist_ok=True)
     for part, trace in traces.items():
         trace.save(run / "traces" / f"{part}.npz")
+    _keep_rows(run, renamed(network, gather(examples.test, KEPT_ROWS)[0]))
     calibration = calibrate(raw.manifest, raw.flow, traces["calibration"])
     metrics = metrics_of(traces["test"], is_agreement=examples.test.label is None)
+    recipe = recipe or _recipe(network, cuts, options)
     provenance = _provenance(examples, options, metrics, recipe)
     bundle = attached.write(_cleared(run / "bundle"), calibration=calibration, provenance=provenance)
     shutil.rmtree(run / "raw")
@@ -227,17 +231,31 @@ def _trace(network: Network, bundle: Bundle, part: Part, most: int) -> Trace:
     return trace if label is not None else replace(trace, label=trace.outputs["logits"][:, -1].argmax(axis=1))
 
 
+def _keep_rows(run: Path, rows: Mapping[str, np.ndarray]) -> None:
+    """For an export to compare the bundle with the whole network on."""
+    temp = run / f".{ROWS}.partial"
+    with temp.open("wb") as file:
+        np.savez(file, allow_pickle=False, **rows)
+    temp.replace(run / ROWS)
+
+
 def renamed(network: Network, rows: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """As the bundle calls the network's inputs."""
     names = input_states(network)
     return {names[name]: values for name, values in rows.items()}
 
 
+def _recipe(network: Network, cuts: Sequence[Cut], options: ExitOptions) -> str:
+    """Where nobody wrote one: the network, where it was cut, and every option."""
+    made = {"network": {"file": network.name, "sha256": network.sha256}, "cuts": [one.tensor for one in cuts]}
+    return json.dumps({**made, **asdict(options)}, sort_keys=True)
+
+
 def _provenance(
-    examples: Examples, options: ExitOptions, metrics: Mapping[str, float], recipe: str | None
+    examples: Examples, options: ExitOptions, metrics: Mapping[str, float], recipe: str
 ) -> dict[str, Any]:  # fmt: skip
     return {
-        "recipe": recipe or json.dumps(asdict(options), sort_keys=True),
+        "recipe": recipe,
         "seed": options.seed,
         "data": dict(examples.data),
         "versions": {package: importlib.metadata.version(package) for package in _PACKAGES},

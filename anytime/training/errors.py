@@ -17,6 +17,7 @@ TrainingError            code
 +-- ExportFailed         export_failed         a factory that makes no network, or one that torch cannot export
 +-- BadRecipe            bad_recipe            a recipe that cannot be read, has an unknown key, or contradicts itself
 +-- RunFailed            run_failed            a run folder of another recipe, a damaged checkpoint, a full disk, a NaN
++-- GraphsUnjoinable     graphs_unjoinable     graphs of a bundle that cannot be put into one ONNX model
 +-- ParityBroken         parity_broken         an exported graph that does not compute what it was made from
 +-- ReportUnwritten      report_unwritten      an evaluation that the disk did not take, such as a full one
 +-- BadData              bad_data              files of a data set that are there and are not what they should be
@@ -69,6 +70,10 @@ class BadRecipe(TrainingError):
 
 class RunFailed(TrainingError):
     code = "run_failed"
+
+
+class GraphsUnjoinable(TrainingError):
+    code = "graphs_unjoinable"
 
 
 class ParityBroken(TrainingError):

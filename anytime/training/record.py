@@ -22,7 +22,7 @@ class Recorder:
 
     def __init__(self, bundle: Bundle) -> None:
         self._bundle = bundle
-        self._sessions = _sessions(bundle)
+        self._sessions = open_sessions(bundle)
         self._is_warm = False
 
     def record(self, inputs: Mapping[str, np.ndarray], label: np.ndarray | None = None) -> Trace:
@@ -46,8 +46,8 @@ class Recorder:
         one = {name: values[row : row + 1] for name, values in inputs.items()}
         if not self._is_warm:
             self._is_warm = True
-            list(_walk(self._bundle.flow, self._sessions, _starts(self._bundle, one)))
-        return _walk(self._bundle.flow, self._sessions, _starts(self._bundle, one))
+            list(walk(self._bundle.flow, self._sessions, starts(self._bundle, one)))
+        return walk(self._bundle.flow, self._sessions, starts(self._bundle, one))
 
 
 def record(bundle: Bundle, inputs: Mapping[str, np.ndarray], label: np.ndarray | None = None) -> Trace:
@@ -68,7 +68,7 @@ def join(traces: Sequence[Trace]) -> Trace:
     )
 
 
-def _walk(
+def walk(
     flow: Flow, sessions: Mapping[str, ort.InferenceSession], slots: dict[int, np.ndarray]
 ) -> Iterator[tuple[Node, dict[str, np.ndarray], float]]:
     """Each graph in the bundle's order: what its head wrote, by head output name, and the milliseconds it took."""
@@ -83,16 +83,18 @@ def _walk(
         yield node, said, elapsed_ms
 
 
-def _starts(bundle: Bundle, inputs: Mapping[str, np.ndarray]) -> dict[int, np.ndarray]:
-    """The slots that are there before anything runs, for one row."""
+def starts(bundle: Bundle, inputs: Mapping[str, np.ndarray]) -> dict[int, np.ndarray]:
+    """The slots that are there before anything runs, by index, (rows, ...): inputs and starts."""
+    rows = len(next(iter(inputs.values())))
     dims = {axis: size for entry in bundle.manifest.inputs
             for axis, size in zip(entry.shape, inputs[entry.name].shape, strict=True)
             if isinstance(axis, str) and axis != ROW_AXIS}  # fmt: skip
-    values = {"input": lambda name: inputs[name], "start": lambda name: bundle.start(name, dims)[np.newaxis]}
+    values = {"input": lambda name: inputs[name], "start": lambda name: np.stack([bundle.start(name, dims)] * rows)}
     return {slot.index: values[slot.source](slot.name) for slot in bundle.flow.slots if slot.source in values}
 
 
-def _sessions(bundle: Bundle) -> dict[str, ort.InferenceSession]:
+def open_sessions(bundle: Bundle) -> dict[str, ort.InferenceSession]:
+    """Each file of the stages as a session of one thread."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
