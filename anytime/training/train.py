@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -15,16 +15,17 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from anytime.training.add_exits import HELD_ROWS, Made, add_exits, claim
-from anytime.training.attach import Network, choose_cuts, find_cuts, read_network
+from anytime.training.attach import Chain, Network, choose_cuts, cut, find_cuts, read_network
 from anytime.training.data.augment import Augmentation, augmentation_named
 from anytime.training.data.batches import batches, in_order
 from anytime.training.data.data_set import DataSet
 from anytime.training.data.read import read_data
-from anytime.training.errors import RunFailed
+from anytime.training.errors import ParityBroken, RunFailed
 from anytime.training.examples import Examples, picture_examples
-from anytime.training.export_backbone import export_backbone, place_name
+from anytime.training.exits.export import TOLERANCE
+from anytime.training.export_backbone import INPUT, export_backbone, place_name
 from anytime.training.loop import Device, Keeping, Progress, train
-from anytime.training.models.backbone import Backbone
+from anytime.training.models.backbone import Backbone, evaluating
 from anytime.training.models.places import check_places, every_place, places_by_share
 from anytime.training.models.registry import make_backbone
 from anytime.training.recipe import Recipe
@@ -32,6 +33,7 @@ from anytime.training.recipe import Recipe
 NETWORK = "network.onnx"
 RECIPE = "recipe.json"
 _CHUNK = 500
+_COMPARED = (1, 3, 8)
 
 
 class BackboneTask:
@@ -89,10 +91,26 @@ def train_recipe(
         export_backbone(backbone, places, data.input_shape, path)
     network = read_network(path, output="logits")
     cuts = choose_cuts(network, find_cuts(network), at=[place_name(place) for place in places])
+    _check_export(backbone, places, Chain(network, cut(network, cuts)), data)
     examples = _examples(recipe, data, network)
     said = json.dumps(recipe.as_json(), sort_keys=True)
     return add_exits(recipe.name, network, cuts, examples, recipe.exit_options(), run, device=device, progress=progress,
                      say=say, recipe=said)  # fmt: skip
+
+
+def _check_export(backbone: Backbone, places: Sequence[int], chain: Chain, data: DataSet) -> None:
+    """The pieces of the exported network against torch, on test rows at several batch sizes. Raises ``ParityBroken``."""
+    said = [*(f"the feature after block {place}" for place in places), "the logits"]
+    for size in _COMPARED:
+        x = data.test.inputs(np.arange(min(size, len(data.test))))
+        with torch.no_grad(), evaluating(backbone):
+            features, logits = backbone.forward_exits(torch.from_numpy(x), places)
+        for name, ours, theirs in zip(said, [*features, logits], chain.run({INPUT: x}), strict=True):
+            expected = ours.numpy()
+            apart = float(np.abs(expected - theirs).max() / max(1.0, float(np.abs(expected).max())))
+            if not apart <= TOLERANCE:
+                raise ParityBroken(f"{name} of the exported network is {apart:.1e} from torch at {len(x)} rows; "
+                                   f"wanted at most {TOLERANCE:g}")  # fmt: skip
 
 
 def read_trained(run: Path, *, folder: Path | None = None) -> tuple[Network, Examples]:

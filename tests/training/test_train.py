@@ -10,8 +10,9 @@ import torch
 
 from anytime.model_store import open_bundle
 from anytime.policy import load_trace
+from anytime.training import train as module
 from anytime.training.data.read import read_data
-from anytime.training.errors import BadOption, RunFailed
+from anytime.training.errors import BadOption, ParityBroken, RunFailed
 from anytime.training.loop import choose_device
 from anytime.training.loop.checkpoint import load
 from anytime.training.models.registry import make_backbone
@@ -89,6 +90,16 @@ def test_methods_share_a_backbone(run, tmp_path):
         train_recipe(recipe(exits={"at": [1]}), tmp_path / "other", device=CPU, backbone_of=run)
     with pytest.raises(RunFailed, match="no run with a trained backbone"):
         train_recipe(recipe(), tmp_path / "third", device=CPU, backbone_of=tmp_path)
+
+
+def test_an_export_that_is_not_the_backbone_is_refused(run, tmp_path, monkeypatch):
+    """What differs, at how many rows and by how much; no bundle is written."""
+    monkeypatch.setattr(module, "TOLERANCE", -1.0)
+    with pytest.raises(
+        ParityBroken, match=r"the feature after block 1 of the exported network is .* from torch at 1 rows"
+    ):
+        train_recipe(recipe(), tmp_path / "off", device=CPU, backbone_of=run)
+    assert not (tmp_path / "off" / "bundle").exists()
 
 
 def test_another_recipe_needs_another_folder(run):
