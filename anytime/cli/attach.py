@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +54,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--method", choices=("ztw", "sdn"), default="ztw", help="default: ztw")
     parser.add_argument("--head", choices=("conv", "pool", "linear"), default="pool",
                         help="what heads on maps are made of; conv: most accurate, most costly (default: pool)")  # fmt: skip
+    parser.add_argument("--tokens", choices=("mean", "first"), default="mean",
+                        help="what heads on tokens read: first, as BERT's [CLS], whatever the padding")  # fmt: skip
+    parser.add_argument("--stored", choices=("float32", "float16"), default="float32",
+                        help="features on disk (default: float32)")  # fmt: skip
     parser.add_argument("--epochs", type=int, default=50, help="of the heads (default: 50)")
     parser.add_argument("--ensemble-epochs", type=int, default=100, help="of the ensembles (default: 100)")
     parser.add_argument("--seed", type=int, default=0)
@@ -71,12 +77,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Raises ``TrainingError``, ``StoreError`` or ``OSError``; returns 0."""
-    from anytime.training.add_exits import add_exits
+    from anytime.training.add_exits import add_exits, check_name
     from anytime.training.attach import choose_cuts, find_cuts
     from anytime.training.loop import choose_device
 
     check_out(args)
-    name = args.name or Path(args.network.rpartition(":")[2] if _is_factory(args.network) else args.network).stem
+    stem = Path(args.network.rpartition(":")[2] if _is_factory(args.network) else args.network).stem
+    name = args.name or re.sub("[^a-z0-9._-]+", "-", stem.lower()).strip("-._") or "net"
+    check_name(name)
     folder = args.run_folder or Path("runs", name)
     source = _source(args, folder)
     network = source.read_network()
@@ -104,6 +112,7 @@ def _is_factory(text: str) -> bool:
 
 def _source(args: argparse.Namespace, folder: Path) -> Source:
     """The network's file, exported once from a factory into the run's folder, and the data."""
+    from anytime.training.add_exits import claim
     from anytime.training.attach.export_factory import FILE, export_factory
     from anytime.training.source import Source
 
@@ -111,12 +120,21 @@ def _source(args: argparse.Namespace, folder: Path) -> Source:
     names, preprocess = read_names(args.class_names), _preprocess(args.preprocess)
     if _is_factory(args.network):
         path = folder / "network" / FILE
+        inputs = [_input(one) for one in args.input]
+        claim(folder / "factory.json", {"factory": args.network, "inputs": args.input, "axes": args.axis,
+                                        "source": _digest(args.network)})  # fmt: skip
         if not path.is_file():
-            path = export_factory(args.network, [_input(one) for one in args.input], path.parent, axes)
+            path = export_factory(args.network, inputs, path.parent, axes)
     elif args.input:
         raise bad_option("--input describes the inputs of a factory's network; an ONNX file says its own")
     return Source(path, args.data, args.output, axes, args.data_dir, args.labels, preprocess,
                   None if names is None else tuple(names))  # fmt: skip
+
+
+def _digest(factory: str) -> str:
+    """Of the factory's file: where it changed, the network is another."""
+    path = Path(factory.rpartition(":")[0])
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "not there"
 
 
 def _input(text: str) -> Any:
@@ -167,7 +185,8 @@ def _options(args: argparse.Namespace) -> ExitOptions:
         if getattr(args, option) < 1:
             raise bad_option(f"--{option.replace('_', '-')} is {getattr(args, option)}; wanted a whole number from 1")
     return ExitOptions(
-        method=args.method, head=HeadOptions(args.head), distil=args.distil, seed=args.seed,
+        method=args.method, head=HeadOptions(args.head, tokens=args.tokens), distil=args.distil,
+        seed=args.seed, stored=args.stored,
         heads=HEADS["cifar"].scaled(args.epochs),
         ensembles=ENSEMBLES.scaled(args.ensemble_epochs),
     )  # fmt: skip

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,16 +30,17 @@ def add_preprocess(parser: argparse.ArgumentParser) -> None:
 
 def publish(bundle: Bundle, args: argparse.Namespace) -> Bundle:
     """Into ``--out``, whole or not at all, or else into ``--store`` as the next version."""
-    from anytime.model_store import Store, open_bundle
+    from anytime.model_store import Store, copy_bundle
 
     if args.out is None:
         return Store(args.store).publish(bundle.folder)
     check_out(args)
-    temp = args.out.with_name(f".{args.out.name}.partial")
-    shutil.rmtree(temp, ignore_errors=True)
-    shutil.copytree(bundle.folder, temp)
-    temp.rename(args.out)
-    return open_bundle(args.out)
+    try:
+        return copy_bundle(bundle, args.out)
+    except OSError as error:
+        raise bad_option(
+            f"the bundle cannot be written to {args.out}: {error}; make room, or give another folder"
+        ) from error
 
 
 def check_out(args: argparse.Namespace) -> None:
@@ -78,7 +78,7 @@ def read_preprocess(given: str | None) -> dict[str, Any] | None:
     """JSON or a file of it. Raises ``BadOption`` or ``OSError``."""
     if given is None:
         return None
-    text = given if given.lstrip().startswith("{") else Path(given).read_text(encoding="utf-8")
+    text = given if given.lstrip().startswith("{") else _text(Path(given))
     try:
         fields = json.loads(text)
     except ValueError as error:
@@ -91,7 +91,14 @@ def read_preprocess(given: str | None) -> dict[str, Any] | None:
 
 def read_names(given: Path | None) -> Sequence[str] | None:
     """One name a line; empty lines at the end do not count."""
-    return None if given is None else [line.strip() for line in given.read_text(encoding="utf-8").rstrip().splitlines()]
+    return None if given is None else [line.strip() for line in _text(given).rstrip().splitlines()]
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise bad_option(f"{path} is no text in UTF-8: {error}; save it as such") from error
 
 
 def bad_option(message: str) -> Exception:

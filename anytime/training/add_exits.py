@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -15,8 +16,10 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
+from pydantic import TypeAdapter, ValidationError
 
 from anytime.model_store import Bundle
+from anytime.model_store.manifest import Name
 from anytime.model_store.nearest import nearest
 from anytime.policy import Trace
 from anytime.training.attach import Cut, Network, Piece, Shrink, assemble, cut, features
@@ -25,7 +28,7 @@ from anytime.training.attach.pieces import input_states
 from anytime.training.attach.session import open_session, run_session
 from anytime.training.calibration import calibrate
 from anytime.training.errors import BadLabel, BadOption, ParityBroken, RunFailed
-from anytime.training.examples import Examples, Part, first, gather
+from anytime.training.examples import Examples, Part, gather, some
 from anytime.training.exits import Cached, Method, export_exits, fit_exits
 from anytime.training.exits.cached import imitated
 from anytime.training.loop import Device, Keeping, Progress
@@ -33,7 +36,7 @@ from anytime.training.methods.schedules import ENSEMBLES, HEADS, Schedule
 from anytime.training.methods.sdn import Sdn
 from anytime.training.methods.ztw import Ztw, ZtwOptions
 from anytime.training.models.heads import HeadOptions
-from anytime.training.record import record
+from anytime.training.record import Recorder, join, record
 
 RUN = "run.json"
 """In a run's folder: what it is for."""
@@ -69,6 +72,8 @@ class ExitOptions:
     def __post_init__(self) -> None:
         if self.method not in get_args(MethodName):
             raise BadOption(f"there is no method {self.method!r}; {nearest(self.method, get_args(MethodName))}")
+        if self.seed < 0:
+            raise BadOption(f"a seed of {self.seed}; wanted a whole number from 0")
         if not self.temperature > 0:
             raise BadOption(f"a temperature of {self.temperature}; wanted a number above 0, such as 1")
         if self.method == "sdn" and self.ztw != ZtwOptions():
@@ -96,11 +101,23 @@ def add_exits(
     ``BadLabel`` where labels are needed and unknown, ``ParityBroken`` where a graph computes something else than it should;
     nothing half-written is left.
     """
+    check_name(name)
+    if examples.labels is not None and len(examples.labels) != network.classes:
+        raise BadLabel(
+            f"{len(examples.labels)} classes have names and {network.name} tells {network.classes}; name each"
+        )
     if not options.distil and not examples.is_labelled:
         raise BadLabel("the data have no labels; give them, or let the exits imitate the network (distil)")
     claim(
         run / RUN,
-        {"network": network.sha256, "cuts": [one.tensor for one in cuts], "data": examples.key, **asdict(options)},
+        {
+            "network": network.sha256,
+            "scores": network.scores,
+            "axes": {axis: size.model_dump() for axis, size in network.inputs.axes.items()},
+            "cuts": [one.tensor for one in cuts],
+            "data": examples.key,
+            **asdict(options),
+        },
     )
     pieces = cut(network, cuts)
     views, held = _cached(network, pieces, examples, options, features_home or run / "features", say)
@@ -120,7 +137,7 @@ def add_exits(
     raw = attached.write(_cleared(run / "raw"))
     if exported.last is None:
         _check_full_depth(network, raw, gather(examples.test, _COMPARED)[0])
-    traces = {part: _trace(network, raw, examples_part, options.trace_rows)
+    traces = {part: _trace(network, raw, examples_part, options.trace_rows, options.seed)
               for part, examples_part in (("calibration", examples.calibration), ("test", examples.test))}  # fmt: skip
     (run / "traces").mkdir(exist_ok=True)
     for part, trace in traces.items():
@@ -135,21 +152,48 @@ def add_exits(
     return Made(bundle, traces)
 
 
+def check_name(name: str) -> None:
+    """Before the work and not after it. Raises ``BadOption`` for what no store would take as a model's name."""
+    try:
+        TypeAdapter(Name).validate_python(name)
+    except ValidationError as error:
+        raise BadOption(f"{name!r} is no name for a model; wanted up to 64 of a-z, 0-9, '.', '_' and '-', such as "
+                        f"{re.sub('[^a-z0-9._-]+', '-', name.lower()).strip('-._')[:64] or 'net'!r}") from error  # fmt: skip
+
+
 def claim(path: Path, about: Mapping[str, Any]) -> None:
     """Write down in a run's folder what it is for, or see that it is for that. Raises ``RunFailed`` where it is not."""
     said = json.loads(json.dumps(about))
     if path.exists():
-        known = json.loads(path.read_text(encoding="utf-8"))
+        known = read_claim(path)
         differs = [name for name in sorted(known.keys() | said.keys()) if known.get(name) != said.get(name)]
         if differs:
             raise RunFailed(
                 f"{path.parent} holds a run that differs in {', '.join(differs)}; give another folder, or remove that one"
             )
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
     temp = path.with_name(f".{path.name}.partial")
-    temp.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
-    temp.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temp.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
+        temp.replace(path)
+    except OSError as error:
+        raise RunFailed(
+            f"{path} cannot be written: {error.strerror or error}; make room, or give another folder"
+        ) from error
+    finally:
+        temp.unlink(missing_ok=True)
+
+
+def read_claim(path: Path) -> dict[str, Any]:
+    """What ``claim`` wrote. Raises ``RunFailed``."""
+    try:
+        known = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunFailed(f"{path} cannot be read: {error}; give another folder, or remove that one") from error
+    if not isinstance(known, dict):
+        raise RunFailed(f"{path} holds {known!r}; give another folder, or remove that one")
+    return known
 
 
 def metrics_of(trace: Trace, *, is_agreement: bool) -> dict[str, float]:
@@ -177,7 +221,7 @@ def _cached(
     for number, part in enumerate(examples.train, start=1):
         say(f"features of {len(part):,} rows" + (f", view {number}" if len(examples.train) > 1 else ""))
         views.append(computed(part))
-    return views, computed(first(examples.calibration, HELD_ROWS))
+    return views, computed(some(examples.calibration, HELD_ROWS, options.seed))
 
 
 def _shrink(head: HeadOptions, piece: Piece) -> Shrink | None:
@@ -225,10 +269,13 @@ def _check_full_depth(network: Network, bundle: Bundle, rows: dict[str, np.ndarr
         )
 
 
-def _trace(network: Network, bundle: Bundle, part: Part, most: int) -> Trace:
-    rows, label = gather(part, most)
-    trace = record(bundle, renamed(network, rows), label)
-    return trace if label is not None else replace(trace, label=trace.outputs["logits"][:, -1].argmax(axis=1))
+def _trace(network: Network, bundle: Bundle, part: Part, most: int, seed: int) -> Trace:
+    """Of at most so many rows, drawn by the seed: a part may be in the order of its classes."""
+    part = some(part, most, seed)
+    recorder = Recorder(bundle)
+    trace = join([recorder.record(renamed(network, batch)) for batch in part.rows.batches()])
+    label = trace.outputs["logits"][:, -1].argmax(axis=1) if part.label is None else part.label
+    return replace(trace, label=label)
 
 
 def _keep_rows(run: Path, rows: Mapping[str, np.ndarray]) -> None:

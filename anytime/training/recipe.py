@@ -2,7 +2,7 @@
 
 name = "fashion-resnet"        of the model in the store
 [data]                         name, calibration, size, augmentation
-[backbone]                     network, seed, options = {...}, schedule = {...}
+[backbone]                     network, options = {...}, schedule = {...}
 [exits]                        at, method, views, distil, head = {...}, ztw = {...}, heads = {...}, ensembles = {...}
 """
 

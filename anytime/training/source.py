@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from anytime.model_store.manifest import Preprocess, Size
 from anytime.training.attach import Network, read_network
 from anytime.training.data.read import ENTRIES
-from anytime.training.errors import RunFailed
+from anytime.training.errors import BadOption, RunFailed
 from anytime.training.examples import Examples, read_examples
 
 FILE = "source.json"
@@ -42,7 +42,13 @@ class Source:
             self.data, network.inputs, network.classes, folder=self.data_dir, labels=self.labels, labelled=labelled,
             preprocess=self.preprocess, seed=seed, show_progress=show_progress,
         )  # fmt: skip
-        return found if self.class_names is None else replace(found, labels=self.class_names)
+        names = self.class_names or network.labels
+        if names is None or (found.labels is None and self.class_names is None):
+            return found
+        if len(names) != network.classes or len(set(names)) != len(names):
+            raise BadOption(f"{len(names)} names of classes, {len(set(names))} different, and {network.name} tells "
+                            f"{network.classes}; give one for each")  # fmt: skip
+        return found.in_order_of(names)
 
     def keep(self, run: Path) -> None:
         """Write ``source.json`` into a run's folder, paths in full, over one that is there."""

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +12,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from anytime.training.add_exits import HELD_ROWS, Made, add_exits, claim
+from anytime.training.add_exits import HELD_ROWS, Made, add_exits, check_name, claim, read_claim
 from anytime.training.attach import Chain, Network, choose_cuts, cut, find_cuts, read_network
 from anytime.training.data.augment import Augmentation, augmentation_named
-from anytime.training.data.batches import batches, in_order
+from anytime.training.data.batches import batches
 from anytime.training.data.data_set import DataSet
 from anytime.training.data.read import read_data
-from anytime.training.errors import ParityBroken, RunFailed
+from anytime.training.errors import BadRecipe, ParityBroken, RunFailed
 from anytime.training.examples import Examples, picture_examples
 from anytime.training.exits.export import TOLERANCE
 from anytime.training.export_backbone import INPUT, export_backbone, place_name
@@ -59,9 +57,11 @@ class BackboneTask:
 
     def evaluate(self) -> Mapping[str, float]:
         device = next(self.module.parameters()).device
-        held = islice(in_order(self._data.calibration, _CHUNK), -(-HELD_ROWS // _CHUNK))
-        found = [self.module(torch.from_numpy(batch.inputs).to(device)).argmax(dim=1).cpu().numpy() == batch.labels
-                 for batch in held]  # fmt: skip
+        held = self._data.calibration
+        rows = np.random.default_rng(self._seed).permutation(len(held))[:HELD_ROWS]
+        chunks = np.array_split(np.sort(rows), -(-len(rows) // _CHUNK))
+        found = [self.module(torch.from_numpy(held.inputs(one)).to(device)).argmax(dim=1).cpu().numpy() == held.labels[one]
+                 for one in chunks]  # fmt: skip
         return {"held.accuracy": float(np.concatenate(found).mean())}
 
 
@@ -75,12 +75,18 @@ def train_recipe(
     compared on the same. A run that was killed goes on to the same result. Raises a
     ``TrainingError``.
     """
+    check_name(recipe.name)
     data = _data(recipe, folder, may_download=may_download, show_progress=progress is not None)
     backbone = make_backbone(recipe.backbone.network, labels=len(data.labels), input_shape=data.input_shape,
                              seed=recipe.seed, **recipe.backbone.options)  # fmt: skip
     places = _places(recipe, backbone, data)
     augmentation = _augmentation(recipe, data)
-    claim(run / RECIPE, {**recipe.as_json(), "data_sha256": data.sha256})
+    if recipe.exits.views > 1 and augmentation == Augmentation():
+        raise BadRecipe(
+            f"exits.views is {recipe.exits.views} and {data.name} is not augmented: all views would be the same"
+        )
+    said_of = {key: value for key, value in recipe.as_json().items() if key != "name"}
+    claim(run / RECIPE, {**said_of, "data_sha256": data.sha256})
     if backbone_of is not None:
         _take_backbone(backbone_of, run)
     say(f"training {recipe.backbone.network} on {data.name}, {len(data.train):,} rows, on {device}")
@@ -94,8 +100,9 @@ def train_recipe(
     _check_export(backbone, places, Chain(network, cut(network, cuts)), data)
     examples = _examples(recipe, data, network)
     said = json.dumps(recipe.as_json(), sort_keys=True)
+    theirs = None if backbone_of is None else backbone_of / "features"
     return add_exits(recipe.name, network, cuts, examples, recipe.exit_options(), run, device=device, progress=progress,
-                     say=say, recipe=said)  # fmt: skip
+                     say=say, recipe=said, features_home=theirs if theirs and theirs.is_dir() else None)  # fmt: skip
 
 
 def _check_export(backbone: Backbone, places: Sequence[int], chain: Chain, data: DataSet) -> None:
@@ -115,8 +122,8 @@ def _check_export(backbone: Backbone, places: Sequence[int], chain: Chain, data:
 
 def read_trained(run: Path, *, folder: Path | None = None) -> tuple[Network, Examples]:
     """What the exits of a run of ``train_recipe`` were trained on. Raises a ``TrainingError``, as where data are missing."""
-    said = json.loads((run / RECIPE).read_text(encoding="utf-8"))
-    recipe = Recipe.of_json({name: value for name, value in said.items() if name != "data_sha256"})
+    said = {name: value for name, value in read_claim(run / RECIPE).items() if name != "data_sha256"}
+    recipe = Recipe.of_json({"name": "run", **said})
     network = read_network(run / NETWORK, output="logits")
     return network, _examples(recipe, _data(recipe, folder), network)
 
@@ -145,18 +152,18 @@ def _take_backbone(other: Path, run: Path) -> None:
     parts = [f"checkpoints/{BackboneTask.name}.npz", NETWORK]
     if not all((other / part).is_file() for part in (*parts, RECIPE)):
         raise RunFailed(f"{other} is no run with a trained backbone; give the folder of one")
-    theirs, ours = (json.loads((one / RECIPE).read_text(encoding="utf-8")) for one in (other, run))
-    differs = [key for key in ("backbone", "data", "data_sha256", "seed") if theirs[key] != ours[key]]
-    if differs or theirs["exits"]["at"] != ours["exits"]["at"]:
+    theirs, ours = (read_claim(one / RECIPE) for one in (other, run))
+    differs = [key for key in ("backbone", "data", "data_sha256", "seed") if theirs.get(key) != ours[key]]
+    if differs or theirs.get("exits", {}).get("at") != ours["exits"]["at"]:
         raise RunFailed(
             f"{other} differs in {', '.join(differs or ['exits.at'])}; give a run of the same backbone and places"
         )
     for part in parts:
         if not (run / part).exists():
             (run / part).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(other / part, run / part)
-    if (other / "features").is_dir() and not (run / "features").exists():
-        shutil.copytree(other / "features", run / "features", copy_function=os.link)
+            temp = (run / part).with_name(f".{Path(part).name}.partial")
+            shutil.copy2(other / part, temp)
+            temp.replace(run / part)
 
 
 def _places(recipe: Recipe, backbone: Backbone, data: DataSet) -> tuple[int, ...]:

@@ -147,8 +147,13 @@ def _describe(network: Network, tensors: Sequence[str]) -> Mapping[str, Describe
 
 
 def _suits(one: Described) -> bool:
-    """Heads read floats of two to four axes."""
-    return one.has_rows_first and one.dtype.startswith("float") and len(one.shape) in _KINDS
+    """Heads read floats of two to four axes, the last of a known size: a linear layer goes over it."""
+    return (
+        one.has_rows_first
+        and one.dtype.startswith("float")
+        and len(one.shape) in _KINDS
+        and isinstance(one.shape[-1], int)
+    )
 
 
 def _best(network: Network, places: Sequence[Place]) -> Place:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,8 +13,9 @@ import numpy as np
 from anytime.model_store import Manifest
 from anytime.model_store.manifest import Input
 from anytime.model_store.nearest import nearest
+from anytime.training.attach import rows_of
 from anytime.training.errors import BadData, BadLabel, DataMisfit
-from anytime.training.examples.arrays import cut_rows
+from anytime.training.examples.arrays import cut_rows, hash_of
 
 _LABEL, _SPLIT = "label", "split"
 _KNOWN = ("train", "calibration", "test")
@@ -27,6 +28,7 @@ class Arrays:
     by_name: Mapping[str, np.ndarray]
     label: np.ndarray
     split: np.ndarray
+    notes: tuple[str, ...] = ()
 
     def rows(self, split: str) -> np.ndarray:
         """The indices of a split's rows."""
@@ -40,8 +42,8 @@ class Arrays:
 def read_arrays(path: Path, manifest: Manifest, seed: int) -> Arrays:
     """The file, checked against the bundle's inputs and labels.
 
-    Without ``split``: as it was cut for the bundle, where that was made from a file of this name; else halves at random by
-    ``seed``.
+    Without ``split``: as it was cut for the bundle, where that was made from these rows; else halves at random by ``seed``,
+    and a note where some may have been trained on.
 
     ``split`` holds ``calibration`` and ``test``; rows of ``train`` are left out. Raises ``BadData``, ``BadLabel`` or
     ``DataMisfit``.
@@ -63,11 +65,33 @@ def read_arrays(path: Path, manifest: Manifest, seed: int) -> Arrays:
         entry.name: _fitted(path, entry, arrays[entry.name], len(label), manifest, sizes) for entry in manifest.inputs
     }
     split = arrays.get(_SPLIT)
-    if split is None and manifest.provenance.data is not None and manifest.provenance.data.name == path.name:
-        split = np.full(len(label), "calibration")
-        for name, rows in cut_rows(label, len(label), seed).items():
-            split[rows] = name
-    return Arrays(by_name, label, _splits(path, split, len(label), seed))
+    notes: tuple[str, ...] = ()
+    made_from = manifest.provenance.data
+    if made_from is not None and split is None:
+        split = _as_it_was(arrays, names, label, seed, made_from.sha256)
+    if made_from is not None and split is None:
+        notes = (f"the bundle was made from {made_from.name}, which holds other rows or in another order: it may have been "
+                 f"trained on some of these",)  # fmt: skip
+    return Arrays(by_name, label, _splits(path, split, len(label), seed), notes)
+
+
+def _as_it_was(
+    arrays: Mapping[str, np.ndarray], names: Sequence[str], label: np.ndarray, seed: int, sha256: str | None
+) -> np.ndarray | None:  # fmt: skip
+    """The split of each row when the bundle was made from these arrays, with labels or without; ``None``: it was not."""
+    rows = {name: arrays[name] for name in names}
+    for strata in (label, None):
+        try:
+            cuts = cut_rows(strata, len(label), seed)
+        except BadData:
+            return None
+        parts = [rows_of({name: values[chosen] for name, values in rows.items()}) for chosen in cuts.values()]
+        if hash_of(parts) == sha256:
+            split = np.full(len(label), "calibration")
+            for name, chosen in cuts.items():
+                split[chosen] = name
+            return split
+    return None
 
 
 def _load(path: Path) -> dict[str, np.ndarray]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,14 +51,38 @@ def read_held_out(
     if data.endswith(".npz"):
         arrays = read_arrays(Path(data), manifest, seed)
         parts = [_some(arrays.label, arrays.rows(split), arrays.inputs, rows, seed) for split in SPLITS]
-        return HeldOut(parts[0], parts[1])
+        return HeldOut(parts[0], parts[1], arrays.notes)
     entry, spec = _picture_input(manifest)
     is_folder = data not in ENTRIES and Path(data).is_dir()
     name, place = ("folder", Path(data)) if is_folder else (data, folder)
-    found = read_data(name, place, seed=seed, preprocess=spec, show_progress=show_progress)
+
+    def cut(share: float | None) -> DataSet:
+        return read_data(name, place, seed=seed, preprocess=spec, calibration=share, show_progress=show_progress)
+
+    found = _as_it_was(manifest, cut)
     places, notes = match_labels(found.labels, manifest.labels)
     parts = [_pictures(split, places, entry, spec, rows, seed) for split in (found.calibration, found.test)]
     return HeldOut(parts[0], parts[1], (*notes, *_doubts(manifest, found)))
+
+
+def _shares(manifest: Manifest) -> list[float | None]:
+    """How much of the train part a bundle may have been calibrated on: as its recipe says, the set's own, or attach's."""
+    try:
+        recipe = json.loads(manifest.provenance.recipe or "{}")
+        said = recipe.get("data", {}).get("calibration")
+    except (ValueError, AttributeError):
+        said = None
+    return list(dict.fromkeys([said if isinstance(said, float) else None, None, 0.2]))
+
+
+def _as_it_was(manifest: Manifest, cut: Callable[[float | None], DataSet]) -> DataSet:
+    """The cut that the bundle was made from, if one of the shares gives it; else the first."""
+    made_from = manifest.provenance.data
+    first, *others = _shares(manifest)
+    found = cut(first)
+    if made_from is None or found.sha256 == made_from.sha256:
+        return found
+    return next((one for one in map(cut, others) if one.sha256 == made_from.sha256), found)
 
 
 def match_labels(data: Sequence[str], bundle: Sequence[str]) -> tuple[np.ndarray, tuple[str, ...]]:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import hashlib
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from anytime.training.attach import Inputs, rows_of
+from anytime.training.attach import Inputs, Rows, rows_of
 from anytime.training.data.split import cut
 from anytime.training.errors import BadData, BadLabel, DataMisfit
 from anytime.training.examples.examples import Examples, Part
@@ -51,10 +51,15 @@ def read_arrays(
         return Part(rows_of(chosen), None if label is None else label[parts[name]])
 
     found = {name: part(name) for name in _PARTS}
-    digest = hashlib.sha256("".join(one.rows.key for one in found.values()).encode()).hexdigest()
+    digest = hash_of([one.rows for one in found.values()])
     said = ", ".join(f"{name} {len(one)} (sha256 {one.rows.key[:16]})" for name, one in found.items())
     return Examples((found["train"],), found["calibration"], found["test"],
                     data={"name": path.name, "sha256": digest, "split": said})  # fmt: skip
+
+
+def hash_of(parts: Sequence[Rows]) -> str:
+    """Of train, calibration and test, as in the manifest's ``provenance.data``."""
+    return hashlib.sha256("".join(one.key for one in parts).encode()).hexdigest()
 
 
 def _load(path: Path) -> dict[str, np.ndarray]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -39,34 +39,53 @@ class Examples:
 
     @property
     def key(self) -> str:
-        """What tells these rows, and their order, from any others."""
-        keys = [part.rows.key for part in (*self.train, self.calibration, self.test)]
-        return hashlib.sha256(" ".join(keys).encode()).hexdigest()
+        """What tells these rows, their order and their labels from any others."""
+        digest = hashlib.sha256()
+        for part in (*self.train, self.calibration, self.test):
+            digest.update(part.rows.key.encode())
+            digest.update(b"unlabelled" if part.label is None else part.label.astype("<i8").tobytes())
+        return digest.hexdigest()
 
     @property
     def is_labelled(self) -> bool:
         return self.train[0].label is not None
 
+    def without_labels(self) -> Examples:
+        """The same rows, as if nobody knew."""
+        bare = [Part(part.rows, None) for part in (*self.train, self.calibration, self.test)]
+        return replace(self, train=tuple(bare[:-2]), calibration=bare[-2], test=bare[-1], labels=None)
 
-def first(part: Part, most: int) -> Part:
-    """The first ``most`` rows of a part, or all of fewer; nothing is read."""
+    def in_order_of(self, names: Sequence[str]) -> Examples:
+        """Labels as the network counts its classes, ``names``: by name where both have the same names, else as they are."""
+        if self.labels is None or set(self.labels) != set(names) or len(names) != len(set(names)):
+            return replace(self, labels=tuple(names))
+        places = np.array([names.index(one) for one in self.labels])
+        parts = [Part(part.rows, None if part.label is None else places[part.label])
+                 for part in (*self.train, self.calibration, self.test)]  # fmt: skip
+        return replace(self, train=tuple(parts[:-2]), calibration=parts[-2], test=parts[-1], labels=tuple(names))
+
+
+def some(part: Part, most: int, seed: int) -> Part:
+    """At most so many rows of a part, drawn by the seed and in the part's order; nothing is read yet."""
     if len(part) <= most:
         return part
+    chosen = np.sort(np.random.default_rng(seed).choice(len(part), most, replace=False))
 
     def batches() -> Iterator[Mapping[str, np.ndarray]]:
-        left = most
+        start = 0
         for batch in part.rows.batches():
-            yield {name: values[:left] for name, values in batch.items()}
-            left -= len(next(iter(batch.values())))
-            if left <= 0:
-                return
+            rows = len(next(iter(batch.values())))
+            own = chosen[(chosen >= start) & (chosen < start + rows)] - start
+            if len(own):
+                yield {name: values[own] for name, values in batch.items()}
+            start += rows
 
-    rows = Rows(f"{part.rows.key} first {most}", most, batches)
-    return Part(rows, None if part.label is None else part.label[:most])
+    rows = Rows(f"{part.rows.key} {most} by {seed}", most, batches)
+    return Part(rows, None if part.label is None else part.label[chosen])
 
 
-def gather(part: Part, most: int) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
-    """The first ``most`` rows of a part in memory, by input name, and their labels."""
-    part = first(part, most)
+def gather(part: Part, most: int, seed: int = 0) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
+    """At most so many rows of a part in memory, by input name, and their labels."""
+    part = some(part, most, seed)
     found = list(part.rows.batches())
     return {name: np.concatenate([batch[name] for batch in found]) for name in found[0]}, part.label

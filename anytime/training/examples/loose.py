@@ -16,6 +16,7 @@ from anytime.training.data.split import split_data
 from anytime.training.errors import BadLabel
 
 _SHARE = 0.2
+_DIGITS = 9
 
 
 def read_loose(folder: Path, spec: Preprocess, *, labels: Path | None, classes: int, seed: int = 0) -> DataSet:
@@ -34,13 +35,13 @@ def read_loose(folder: Path, spec: Preprocess, *, labels: Path | None, classes: 
 def read_labels(path: Path) -> list[tuple[str, int]]:
     """Lines ``name,index`` or, for rows without names, ``index``. Raises ``BadLabel``, naming the line."""
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        with path.open(newline="", encoding="utf-8-sig") as file:
             lines = [(number, line) for number, line in enumerate(csv.reader(file), start=1) if line]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise BadLabel(f"{path} cannot be read: {error}; wanted lines of text: picture,class index") from error
     found = []
     for number, line in lines:
-        if len(line) > 2 or not line[-1].strip().isdecimal():
+        if len(line) > 2 or not line[-1].strip().isdecimal() or len(line[-1].strip()) > _DIGITS:
             raise BadLabel(
                 f"{path}, line {number} is {','.join(line)!r}; wanted a picture and its class index: cat.png,3"
             )
@@ -54,8 +55,12 @@ def label_rows(path: Path) -> np.ndarray:
 
 
 def _by_picture(path: Path, names: list[str]) -> list[int]:
-    known = dict(read_labels(path))
+    lines = read_labels(path)
+    known = dict(lines)
     missing = [name for name in names if name not in known]
     if missing:
-        raise BadLabel(f"{path} has no line for {missing[0]!r} and {len(missing) - 1} more; wanted one per picture")
+        such = f"; it has lines such as {lines[0][0]!r}" if lines else ""
+        raise BadLabel(
+            f"{path} has no line for {missing[0]!r} and {len(missing) - 1} more{such}: wanted one per picture"
+        )
     return [known[name] for name in names]

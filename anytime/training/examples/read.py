@@ -29,10 +29,18 @@ def read_examples(
     a ``BadData``.
     """
     path = Path(data)
-    if path.suffix == ".npz":
+    is_arrays = path.suffix.lower() == ".npz"
+    is_named = data in ENTRIES
+    for option, value, takes in (
+        ("a preprocessing", preprocess, not is_arrays), ("a folder of data sets", folder, is_named),
+        ("a file of labels", labels, not is_named),
+    ):  # fmt: skip
+        if value is not None and not takes:
+            raise BadOption(f"{option} is given ({value}) and means nothing for {data}; leave it out")
+    if is_arrays:
         given = None if labels is None else label_rows(labels)
-        return _checked(read_arrays(path, inputs, label=given, labelled=labelled, seed=seed), classes)
-    if path.is_dir() and (data not in ENTRIES or "/" in data):
+        return _checked(read_arrays(path, inputs, label=given, labelled=labelled, seed=seed), classes, labelled)
+    if path.is_dir() and not is_named:
         is_sorted = labels is None and len(list_folders(path)) >= 2
         if preprocess is None:
             raise BadOption(
@@ -41,30 +49,31 @@ def read_examples(
             )
         if is_sorted:
             found = read_data("folder", path, preprocess=preprocess, seed=seed, calibration=0.2)
-            return _checked(picture_examples(found, inputs), classes)
+            return _checked(picture_examples(found, inputs), classes, labelled)
         if labelled and labels is None:
             raise BadLabel(
                 f"{data} holds pictures without labels; give a file of lines picture,class index, a folder per class, or "
                 f"imitate the network itself"
             )
         loose = read_loose(path, preprocess, labels=labels, classes=classes, seed=seed)
-        return _checked(picture_examples(loose, inputs, labelled=labels is not None), classes)
-    if data not in ENTRIES and (path.suffix or "/" in data):
+        return _checked(picture_examples(loose, inputs, labelled=labels is not None), classes, labelled)
+    if not is_named and (path.suffix or "/" in data):
         raise DataMissing(f"{data} is not there; wanted a folder of pictures, an npz file, or the name of a data set")
     known = read_data(data, folder, preprocess=preprocess, seed=seed, show_progress=show_progress)
-    return _checked(picture_examples(known, inputs), classes)
+    return _checked(picture_examples(known, inputs), classes, labelled)
 
 
-def _checked(examples: Examples, classes: int) -> Examples:
-    """Itself, where its labels are the network's. Names of classes that are only numbers are left to the network."""
+def _checked(examples: Examples, classes: int, labelled: bool) -> Examples:
+    """Itself, where its labels are the network's; without any where they are not and need not be."""
+    low, high = 0, classes - 1
     for part in (*examples.train, examples.calibration, examples.test):
-        if part.label is not None and not 0 <= part.label.min() <= part.label.max() < classes:
-            raise BadLabel(
-                f"labels reach from {part.label.min()} to {part.label.max()}; the network tells {classes} classes: "
-                f"0 to {classes - 1}"
-            )
-    if examples.labels is not None and len(examples.labels) != classes:
-        raise BadLabel(
-            f"the data have {len(examples.labels)} classes and the network tells {classes}; give its own data"
-        )
-    return examples
+        if part.label is not None and len(part.label):
+            low, high = min(low, int(part.label.min())), max(high, int(part.label.max()))
+    names = len(examples.labels) if examples.labels is not None else classes
+    if low == 0 and high == classes - 1 and names == classes:
+        return examples
+    if not labelled:
+        return examples.without_labels()
+    if names != classes:
+        raise BadLabel(f"the data have {names} classes and the network tells {classes}; give its own data")
+    raise BadLabel(f"labels reach from {low} to {high}; the network tells {classes} classes: 0 to {classes - 1}")
