@@ -101,24 +101,8 @@ def add_exits(
     ``BadLabel`` where labels are needed and unknown, ``ParityBroken`` where a graph computes something else than it should;
     nothing half-written is left.
     """
-    check_name(name)
-    if examples.labels is not None and len(examples.labels) != network.classes:
-        raise BadLabel(
-            f"{len(examples.labels)} classes have names and {network.name} tells {network.classes}; name each"
-        )
-    if not options.distil and not examples.is_labelled:
-        raise BadLabel("the data have no labels; give them, or let the exits imitate the network (distil)")
-    claim(
-        run / RUN,
-        {
-            "network": network.sha256,
-            "scores": network.scores,
-            "axes": {axis: size.model_dump() for axis, size in network.inputs.axes.items()},
-            "cuts": [one.tensor for one in cuts],
-            "data": examples.key,
-            **asdict(options),
-        },
-    )
+    _check(name, network, examples, options)
+    claim(run / RUN, _about(network, cuts, examples, options))
     pieces = cut(network, cuts)
     views, held = _cached(network, pieces, examples, options, features_home or run / "features", say)
     method = _method(options, [one.shape[1:] for one in held.features], network.classes)
@@ -150,6 +134,24 @@ def add_exits(
     bundle = attached.write(_cleared(run / "bundle"), calibration=calibration, provenance=provenance)
     shutil.rmtree(run / "raw")
     return Made(bundle, traces)
+
+
+def _check(name: str, network: Network, examples: Examples, options: ExitOptions) -> None:
+    """Before the work and not after it."""
+    check_name(name)
+    if examples.labels is not None and len(examples.labels) != network.classes:
+        raise BadLabel(
+            f"{len(examples.labels)} classes have names and {network.name} tells {network.classes}; name each"
+        )
+    if not options.distil and not examples.is_labelled:
+        raise BadLabel("the data have no labels; give them, or let the exits imitate the network (distil)")
+
+
+def _about(network: Network, cuts: Sequence[Cut], examples: Examples, options: ExitOptions) -> dict[str, Any]:
+    """What tells one run from any other."""
+    axes = {axis: size.model_dump() for axis, size in network.inputs.axes.items()}
+    return {"network": network.sha256, "scores": network.scores, "axes": axes, "cuts": [one.tensor for one in cuts],
+            "data": examples.key, **asdict(options)}  # fmt: skip
 
 
 def check_name(name: str) -> None:
