@@ -112,8 +112,8 @@ def _is_factory(text: str) -> bool:
 
 def _source(args: argparse.Namespace, folder: Path) -> Source:
     """The network's file, exported once from a factory into the run's folder, and the data."""
-    from anytime.training.add_exits import claim
     from anytime.training.attach.export_factory import FILE, export_factory
+    from anytime.training.run_folder import claim
     from anytime.training.source import Source
 
     axes, path = dict(_axis(one) for one in args.axis), Path(args.network)

@@ -74,7 +74,7 @@ def _write(compared: Compared, args: argparse.Namespace) -> Bundle:
 
 def _show(compared: Compared) -> None:
     """A line per comparison and number of rows, a column per exit: the largest difference of any of its outputs."""
-    from anytime.training.parity import TOLERANCE
+    from anytime.training.apart import TOLERANCE
 
     exits = compared.bundle.manifest.exits
     print(f"Differences on {compared.rows}, in parts of the largest number where that is above 1; "

@@ -12,8 +12,6 @@ Format 1, one array a name, rows first:
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +21,7 @@ import numpy as np
 
 from anytime.model_store import Manifest
 from anytime.model_store.manifest import SCALAR_OUTPUTS
+from anytime.model_store.npz import NpzUnreadable, read_npz
 
 FORMAT = 1
 
@@ -101,9 +100,8 @@ def load_trace(path: Path, manifest: Manifest) -> Trace:
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:
     try:
-        with path.open("rb") as file, np.lib.npyio.NpzFile(file, allow_pickle=False) as stored:
-            return {name: stored[name] for name in stored.files}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        return read_npz(path)
+    except NpzUnreadable as error:
         raise TraceError(f"{path} is not a trace: {error}") from error
 
 

@@ -22,6 +22,7 @@ from anytime.model_store import Bundle
 from anytime.model_store.manifest import Name
 from anytime.model_store.nearest import nearest
 from anytime.policy import Trace
+from anytime.training.apart import apart
 from anytime.training.attach import Cut, Network, Piece, Shrink, assemble, cut, features
 from anytime.training.attach.inputs import Batch
 from anytime.training.attach.pieces import input_states
@@ -37,15 +38,14 @@ from anytime.training.methods.sdn import Sdn
 from anytime.training.methods.ztw import Ztw, ZtwOptions
 from anytime.training.models.heads import HeadOptions
 from anytime.training.record import Recorder, join, record
+from anytime.training.run_folder import BUNDLE, FEATURES, ROWS, RUN, TRACES, claim, read_claim
 
-RUN = "run.json"
-"""In a run's folder: what it is for."""
 FULL_DEPTH = 1e-5
 """What the last exit may differ from the network, in parts of the largest logit where that is above 1."""
 HELD_ROWS = 5000
 """Of the calibration rows, those on which exits are reported while they are trained."""
-ROWS, KEPT_ROWS = "rows.npz", 8
-"""Test rows that stay in the run's folder, by the bundle's names of the inputs."""
+KEPT_ROWS = 8
+"""Test rows that stay in the run's folder."""
 _COMPARED = 64
 _PACKAGES = ("numpy", "onnx", "onnxruntime", "torch")
 MethodName = Literal["ztw", "sdn"]
@@ -104,13 +104,13 @@ def add_exits(
     _check(name, network, examples, options)
     claim(run / RUN, _about(network, cuts, examples, options))
     pieces = cut(network, cuts)
-    views, held = _cached(network, pieces, examples, options, features_home or run / "features", say)
-    method = _method(options, [one.shape[1:] for one in held.features], network.classes)
+    views, held = _cached(network, pieces, examples, options, features_home or run / FEATURES, say)
+    method = make_method(options, [one.shape[1:] for one in held.features], network.classes)
     say(f"training {len(cuts)} exits on {device}")
     fit_exits(method, views, held, heads=options.heads, ensembles=options.ensembles, seed=options.seed, device=device,
               keeping=Keeping(run), progress=progress)  # fmt: skip
     say("exporting")
-    whole = _method(options, [_sizes(network, piece) for piece in pieces[:-1]], network.classes)
+    whole = make_method(options, [_sizes(network, piece) for piece in pieces[:-1]], network.classes)
     whole.load_state_dict(method.state_dict())
     exported = export_exits(whole, pieces, network.inputs, network.classes)
     attached = assemble(
@@ -123,15 +123,15 @@ def add_exits(
         _check_full_depth(network, raw, gather(examples.test, _COMPARED)[0])
     traces = {part: _trace(network, raw, examples_part, options.trace_rows, options.seed)
               for part, examples_part in (("calibration", examples.calibration), ("test", examples.test))}  # fmt: skip
-    (run / "traces").mkdir(exist_ok=True)
+    (run / TRACES).mkdir(exist_ok=True)
     for part, trace in traces.items():
-        trace.save(run / "traces" / f"{part}.npz")
+        trace.save(run / TRACES / f"{part}.npz")
     _keep_rows(run, renamed(network, gather(examples.test, KEPT_ROWS)[0]))
     calibration = calibrate(raw.manifest, raw.flow, traces["calibration"])
     metrics = metrics_of(traces["test"], is_agreement=examples.test.label is None)
     recipe = recipe or _recipe(network, cuts, options)
     provenance = _provenance(examples, options, metrics, recipe)
-    bundle = attached.write(_cleared(run / "bundle"), calibration=calibration, provenance=provenance)
+    bundle = attached.write(_cleared(run / BUNDLE), calibration=calibration, provenance=provenance)
     shutil.rmtree(run / "raw")
     return Made(bundle, traces)
 
@@ -163,39 +163,16 @@ def check_name(name: str) -> None:
                         f"{re.sub('[^a-z0-9._-]+', '-', name.lower()).strip('-._')[:64] or 'net'!r}") from error  # fmt: skip
 
 
-def claim(path: Path, about: Mapping[str, Any]) -> None:
-    """Write down in a run's folder what it is for, or see that it is for that. Raises ``RunFailed`` where it is not."""
-    said = json.loads(json.dumps(about))
-    if path.exists():
-        known = read_claim(path)
-        differs = [name for name in sorted(known.keys() | said.keys()) if known.get(name) != said.get(name)]
-        if differs:
-            raise RunFailed(
-                f"{path.parent} holds a run that differs in {', '.join(differs)}; give another folder, or remove that one"
-            )
-        return
-    temp = path.with_name(f".{path.name}.partial")
+def read_options(run: Path) -> ExitOptions:
+    """With which the exits of a run are trained. Raises ``RunFailed``."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temp.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
-        temp.replace(path)
-    except OSError as error:
-        raise RunFailed(
-            f"{path} cannot be written: {error.strerror or error}; make room, or give another folder"
-        ) from error
-    finally:
-        temp.unlink(missing_ok=True)
-
-
-def read_claim(path: Path) -> dict[str, Any]:
-    """What ``claim`` wrote. Raises ``RunFailed``."""
-    try:
-        known = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RunFailed(f"{path} cannot be read: {error}; give another folder, or remove that one") from error
-    if not isinstance(known, dict):
-        raise RunFailed(f"{path} holds {known!r}; give another folder, or remove that one")
-    return known
+        return TypeAdapter(ExitOptions).validate_python(read_claim(run / RUN))
+    except ValidationError as error:
+        first = error.errors()[0]
+        said = f"{'.'.join(map(str, first['loc']))} is {first['input']!r}: {first['msg']}"
+        raise RunFailed(f"{run / RUN} does not say how exits were made: {said}; give the folder of a run") from error
+    except BadOption as error:
+        raise RunFailed(f"{run / RUN} does not say how exits were made: {error}; give the folder of a run") from error
 
 
 def metrics_of(trace: Trace, *, is_agreement: bool) -> dict[str, float]:
@@ -246,7 +223,8 @@ def _first_token(values: np.ndarray, _: Batch) -> np.ndarray:
     return values[:, 0]
 
 
-def _method(options: ExitOptions, shapes: Sequence[tuple[int, ...]], labels: int) -> Method:
+def make_method(options: ExitOptions, shapes: Sequence[tuple[int, ...]], labels: int) -> Method:
+    """New exits on features of these shapes, by the seed."""
     if options.method == "sdn":
         return Sdn(shapes, labels, options.head, seed=options.seed)
     return Ztw(shapes, labels, options.head, options.ztw, seed=options.seed)
@@ -264,10 +242,10 @@ def _check_full_depth(network: Network, bundle: Bundle, rows: dict[str, np.ndarr
     parts = [{name: values[start : start + step] for name, values in rows.items()} for start in range(0, count, step)]
     wanted = np.concatenate([run_session(session, [network.scores], part, network.name)[0] for part in parts])
     found = record(bundle, renamed(network, rows)).outputs["logits"][:, -1]
-    apart = float(np.abs(found - wanted).max() / max(1.0, float(np.abs(wanted).max())))
-    if not apart <= FULL_DEPTH:
+    difference = apart(wanted, found)
+    if not difference <= FULL_DEPTH:
         raise ParityBroken(
-            f"the last exit is {apart:.1e} from {network.name} on {count} rows; wanted at most {FULL_DEPTH:g}"
+            f"the last exit is {difference:.1e} from {network.name} on {count} rows; wanted at most {FULL_DEPTH:g}"
         )
 
 

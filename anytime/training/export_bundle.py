@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,16 +11,15 @@ import onnx
 from anytime.model_store import Bundle, open_bundle, write_bundle
 from anytime.model_store.build import Content
 from anytime.model_store.manifest import MANIFEST, StartFile
+from anytime.model_store.npz import NpzUnreadable, read_npz
 from anytime.training.attach.inputs import Batch
 from anytime.training.attach.session import INLINE_BYTES
 from anytime.training.card import CARD, write_card
 from anytime.training.curve import CURVE, draw_curve
 from anytime.training.errors import BadOption, RunFailed
 from anytime.training.parity import BATCHES, Difference, compare_whole, inputs_of, require_parity
+from anytime.training.run_folder import BUNDLE, ROWS, RUN
 from anytime.training.whole import MODEL, WEIGHTS, model_files, runs_one_row, whole_network
-
-RUN, BUNDLE, ROWS = "run.json", "bundle", "rows.npz"
-"""In a run's folder."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +65,7 @@ def compare(source: Source, given: Batch | None = None) -> Compared:
     whole = whole_network(bundle)
     said, rows = "rows that were given", given
     if rows is None and source.run is not None and (source.run / ROWS).is_file():
-        said, rows = "test rows of the run", _load(source.run / ROWS)
+        said, rows = "test rows of the run", _kept(source.run / ROWS)
     if rows is None:
         inputs = inputs_of(bundle)
         drawn = [inputs.random(inputs.typical(1), seed) for seed in range(max(BATCHES))]
@@ -77,7 +74,7 @@ def compare(source: Source, given: Batch | None = None) -> Compared:
     if source.run is not None:
         from anytime.training.trained import compare_trained  # torch, which a bundle alone does without
 
-        found = [*compare_trained(source.run, bundle), *found]
+        found = [*compare_trained(source.run, bundle, rows), *found]
     return Compared(bundle, whole, said, tuple(found))
 
 
@@ -106,9 +103,8 @@ def export_bundle(compared: Compared, folder: Path, *, inline_bytes: int = INLIN
     return write_bundle(folder, draft, files)
 
 
-def _load(path: Path) -> Mapping[str, np.ndarray]:
+def _kept(path: Path) -> Batch:
     try:
-        with path.open("rb") as file, np.lib.npyio.NpzFile(file, allow_pickle=False) as stored:
-            return {name: stored[name] for name in stored.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        return read_npz(path)
+    except NpzUnreadable as error:
         raise RunFailed(f"{path} cannot be read: {error}; start the run again, or give data") from error

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter
-
 from anytime.model_store import Bundle, open_bundle
 from anytime.model_store.manifest import MANIFEST
 from anytime.policy import Trace, load_trace
-from anytime.training.add_exits import RUN, ExitOptions
+from anytime.training.add_exits import ExitOptions, read_options
 from anytime.training.attach import Network
 from anytime.training.errors import RunFailed
 from anytime.training.examples import Examples
+from anytime.training.run_folder import BUNDLE, FEATURES, RECIPE, RUN, TRACES, read_claim
 from anytime.training.source import Source, read_source
-from anytime.training.train import RECIPE, read_trained
+from anytime.training.train import read_trained
 
 
 @dataclass(frozen=True)
@@ -38,18 +36,23 @@ class Finished:
 
     @property
     def features(self) -> Path:
-        return self.folder / "features"
+        return self.folder / FEATURES
 
 
 def read_finished(folder: Path) -> Finished:
     """Raises ``RunFailed`` for a folder that is no run, or one that has not ended, and ``StoreError`` or ``TraceError``."""
-    said = _said(folder)
-    paths = {part: folder / "traces" / f"{part}.npz" for part in ("calibration", "test")}
-    if not all(path.is_file() for path in (folder / "bundle" / MANIFEST, *paths.values())):
+    said, options = read_claim(folder / RUN), read_options(folder)
+    missing = [name for name in ("network", "data", "cuts") if name not in said]
+    if missing:
+        raise RunFailed(
+            f"{folder / RUN} cannot be read: {missing[0]!r} is not in it; give a folder that attach or train wrote"
+        )
+    paths = {part: folder / TRACES / f"{part}.npz" for part in ("calibration", "test")}
+    if not all(path.is_file() for path in (folder / BUNDLE / MANIFEST, *paths.values())):
         raise RunFailed(f"the run in {folder} has not ended; start it again with the same arguments: it goes on")
-    bundle = open_bundle(folder / "bundle")
+    bundle = open_bundle(folder / BUNDLE)
     traces = {part: load_trace(path, bundle.manifest) for part, path in paths.items()}
-    return Finished(folder, said["network"], said["data"], tuple(said["cuts"]), said["options"], bundle, traces)
+    return Finished(folder, said["network"], said["data"], tuple(said["cuts"]), options, bundle, traces)
 
 
 def find_again(
@@ -76,18 +79,6 @@ def find_again(
 def _elsewhere(source: Source, data: str | None, data_dir: Path | None, labels: Path | None) -> Source:
     given: dict[str, Any] = {"data": data, "data_dir": data_dir, "labels": labels}
     return replace(source, **{name: value for name, value in given.items() if value is not None})
-
-
-def _said(folder: Path) -> dict[str, Any]:
-    path = folder / RUN
-    try:
-        said = json.loads(path.read_text(encoding="utf-8"))
-        options = TypeAdapter(ExitOptions).validate_python(said)
-        return {"options": options, **{name: said[name] for name in ("network", "data", "cuts")}}
-    except FileNotFoundError as error:
-        raise RunFailed(f"{folder} is no run: it has no {RUN}; give a folder that attach or train wrote") from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunFailed(f"{path} cannot be read: {error}; give a folder that attach or train wrote") from error
 
 
 def _check_same(what: str, got: str, wanted: str, run: Finished) -> None:

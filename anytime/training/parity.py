@@ -10,6 +10,7 @@ import onnx
 
 from anytime.model_store import Bundle
 from anytime.model_store.manifest import LOGITS
+from anytime.training.apart import TOLERANCE, apart
 from anytime.training.attach.inputs import Batch, Inputs, NetworkInput
 from anytime.training.attach.session import open_session, run_session
 from anytime.training.errors import ParityBroken
@@ -18,8 +19,6 @@ from anytime.training.whole import MODEL, output_name, runs_one_row
 
 BATCHES = (1, 3, 8)
 """Rows that run together."""
-TOLERANCE = 1e-4
-"""What two may differ, in parts of the largest number where that is above 1."""
 STAGES, WHOLE = "stages together and row by row", "whole network and stages"
 Outputs = Sequence[Mapping[str, np.ndarray]]
 """Of each exit, by head output: (rows, columns)."""
@@ -81,17 +80,6 @@ def differences(between: str, rows: int, wanted: Outputs, found: Outputs) -> Ite
     for exit, (ours, theirs) in enumerate(zip(wanted, found, strict=True), start=1):
         for name, values in ours.items():
             yield Difference(between, rows, exit, name, apart(values, theirs[name]))
-
-
-def apart(wanted: np.ndarray, found: np.ndarray) -> float:
-    """The largest difference, in parts of the largest number where that is above 1; equal infinities do not differ."""
-    if wanted.shape != found.shape:
-        return float("nan")
-    ours, theirs = wanted.astype(np.float64), found.astype(np.float64)
-    differs = ours != theirs
-    finite = np.abs(ours[np.isfinite(ours)])
-    largest = np.abs(ours[differs] - theirs[differs]).max(initial=0.0)
-    return float(largest / max(1.0, finite.max(initial=0.0)))
 
 
 def require_parity(found: Sequence[Difference]) -> None:

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from anytime.training.add_exits import HELD_ROWS, Made, add_exits, check_name, claim, read_claim
+from anytime.training.add_exits import HELD_ROWS, Made, add_exits, check_name
+from anytime.training.apart import TOLERANCE, apart
 from anytime.training.attach import Chain, Network, choose_cuts, cut, find_cuts, read_network
 from anytime.training.data.augment import Augmentation, augmentation_named
 from anytime.training.data.batches import batches
@@ -20,16 +21,15 @@ from anytime.training.data.data_set import DataSet
 from anytime.training.data.read import read_data
 from anytime.training.errors import BadRecipe, ParityBroken, RunFailed
 from anytime.training.examples import Examples, picture_examples
-from anytime.training.exits.export import TOLERANCE
 from anytime.training.export_backbone import INPUT, export_backbone, place_name
 from anytime.training.loop import Device, Keeping, Progress, train
 from anytime.training.models.backbone import Backbone, evaluating
 from anytime.training.models.places import check_places, every_place, places_by_share
 from anytime.training.models.registry import make_backbone
 from anytime.training.recipe import Recipe
+from anytime.training.run_folder import FEATURES, RECIPE, claim, read_claim
 
 NETWORK = "network.onnx"
-RECIPE = "recipe.json"
 _CHUNK = 500
 _COMPARED = (1, 3, 8)
 
@@ -100,7 +100,7 @@ def train_recipe(
     _check_export(backbone, places, Chain(network, cut(network, cuts)), data)
     examples = _examples(recipe, data, network)
     said = json.dumps(recipe.as_json(), sort_keys=True)
-    theirs = None if backbone_of is None else backbone_of / "features"
+    theirs = None if backbone_of is None else backbone_of / FEATURES
     return add_exits(recipe.name, network, cuts, examples, recipe.exit_options(), run, device=device, progress=progress,
                      say=say, recipe=said, features_home=theirs if theirs and theirs.is_dir() else None)  # fmt: skip
 
@@ -113,10 +113,9 @@ def _check_export(backbone: Backbone, places: Sequence[int], chain: Chain, data:
         with torch.no_grad(), evaluating(backbone):
             features, logits = backbone.forward_exits(torch.from_numpy(x), places)
         for name, ours, theirs in zip(said, [*features, logits], chain.run({INPUT: x}), strict=True):
-            expected = ours.numpy()
-            apart = float(np.abs(expected - theirs).max() / max(1.0, float(np.abs(expected).max())))
-            if not apart <= TOLERANCE:
-                raise ParityBroken(f"{name} of the exported network is {apart:.1e} from torch at {len(x)} rows; "
+            difference = apart(ours.numpy(), theirs)
+            if not difference <= TOLERANCE:
+                raise ParityBroken(f"{name} of the exported network is {difference:.1e} from torch at {len(x)} rows; "
                                    f"wanted at most {TOLERANCE:g}")  # fmt: skip
 
 

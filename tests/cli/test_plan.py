@@ -41,11 +41,13 @@ def test_the_chosen_exits_become_the_next_version(made, tmp_path, capsys):
 
 
 def test_the_run_folder_lies_beside_the_run(made, tmp_path, capsys, monkeypatch):
-    """RUN-planned, also where RUN is named from within; the bundle goes to a folder."""
+    """RUN-planned, also where RUN is named from within; the bundle goes to a folder, and the run can be exported."""
     shutil.copytree(made / "run", tmp_path / "run")
     monkeypatch.chdir(tmp_path / "run")
     assert plan(".", *ALL, "--out", tmp_path / "bundle", "--json") == 0
     assert (tmp_path / "run-planned" / "bundle").is_dir() and (tmp_path / "bundle" / "manifest.json").exists()
+    assert main(["export", str(tmp_path / "run-planned"), "--out", str(tmp_path / "exported")]) == 0
+    assert "torch and heads" in capsys.readouterr().out
 
 
 def test_nothing_is_trained_where_nothing_is_asked_or_gained(made, tmp_path, capsys):

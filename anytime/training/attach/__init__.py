@@ -2,7 +2,7 @@
 
 from anytime.training.attach.assemble import BASE_LOGITS, Attached, ExitHead, ExtraState, assemble
 from anytime.training.attach.cuts import EXITS, Cut, choose_cuts, find_cuts
-from anytime.training.attach.features import Chain, Features, Rows, Shrink, features, rows_of
+from anytime.training.attach.features import Chain, Features, Rows, Shrink, features, rows_of, rows_taken
 from anytime.training.attach.inputs import Inputs, NetworkInput
 from anytime.training.attach.network import Network, describe_inputs, read_network
 from anytime.training.attach.pieces import Piece, cut
@@ -30,4 +30,5 @@ __all__ = [
     "find_cuts",
     "read_network",
     "rows_of",
+    "rows_taken",
 ]

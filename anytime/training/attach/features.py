@@ -32,6 +32,8 @@ class Rows:
     count: int
     batches: Callable[[], Iterable[Batch]]
     """The rows from the first to the last, some at a time; every call begins anew."""
+    take: Callable[[np.ndarray], Batch]
+    """(B,) -> those rows, in this order; no other is read."""
 
 
 @dataclass(frozen=True)
@@ -64,12 +66,19 @@ def rows_of(inputs: Batch, batch_rows: int = BATCH_ROWS) -> Rows:
         digest.update(f"{name} {inputs[name].dtype} {inputs[name].shape} ".encode())
         digest.update(np.ascontiguousarray(inputs[name]).data)
     count = next(iter(counts.values()))
+    return rows_taken(
+        digest.hexdigest(), count, lambda chosen: {name: inputs[name][chosen] for name in inputs}, batch_rows
+    )
+
+
+def rows_taken(key: str, count: int, take: Callable[[np.ndarray], Batch], batch_rows: int = BATCH_ROWS) -> Rows:
+    """Rows that can be had in any order, from first to last ``batch_rows`` at a time."""
 
     def batches() -> Iterator[Batch]:
         for start in range(0, count, batch_rows):
-            yield {name: values[start : start + batch_rows] for name, values in inputs.items()}
+            yield take(np.arange(start, min(start + batch_rows, count)))
 
-    return Rows(digest.hexdigest(), count, batches)
+    return Rows(key, count, batches, take)
 
 
 def features(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,11 +40,9 @@ def batches(
     ``drop_last`` leaves that one out.
     """
     order = np.random.default_rng((seed, epoch, _ORDER)).permutation(len(split))
-    chance = np.random.default_rng((seed, epoch, _CHANCE)).random((len(split), DRAWS))
+    take = augmented(split, seed=seed, epoch=epoch, augmentation=augmentation)
     for number in range(start, count_batches(len(split), size, drop_last)):
-        indices = order[number * size : (number + 1) * size]
-        images = split.batch(indices, augmentation.view(chance[indices]))
-        yield Batch(split.normalisation(augmentation(images, chance[indices])), split.labels[indices], indices)
+        yield take(order[number * size : (number + 1) * size])
 
 
 def in_order(split: Split, size: int, *, start: int = 0) -> Iterator[Batch]:
@@ -54,13 +52,17 @@ def in_order(split: Split, size: int, *, start: int = 0) -> Iterator[Batch]:
         yield Batch(split.inputs(indices), split.labels[indices], indices)
 
 
-def augmented(split: Split, size: int, *, seed: int, epoch: int, augmentation: Augmentation) -> Iterator[Batch]:
-    """Every row once in the split's own order, augmented as ``batches`` does in that epoch: for features."""
+def augmented(
+    split: Split, *, seed: int, epoch: int, augmentation: Augmentation
+) -> Callable[[np.ndarray], Batch]:  # fmt: skip
+    """Any rows, in the order asked, augmented as ``batches`` does in that epoch: for features."""
     chance = np.random.default_rng((seed, epoch, _CHANCE)).random((len(split), DRAWS))
-    for start in range(0, len(split), size):
-        indices = np.arange(start, min(start + size, len(split)))
+
+    def take(indices: np.ndarray) -> Batch:
         images = split.batch(indices, augmentation.view(chance[indices]))
-        yield Batch(split.normalisation(augmentation(images, chance[indices])), split.labels[indices], indices)
+        return Batch(split.normalisation(augmentation(images, chance[indices])), split.labels[indices], indices)
+
+    return take
 
 
 def count_batches(rows: int, size: int, drop_last: bool = False) -> int:

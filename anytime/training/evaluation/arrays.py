@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +13,7 @@ from anytime.model_store.manifest import Input
 from anytime.model_store.nearest import nearest
 from anytime.training.attach import rows_of
 from anytime.training.errors import BadData, BadLabel, DataMisfit
-from anytime.training.examples.arrays import cut_rows, hash_of
-
-_LABEL, _SPLIT = "label", "split"
-_KNOWN = ("train", "calibration", "test")
+from anytime.training.examples.arrays import LABEL, PARTS, SPLIT, cut_rows, hash_of, load_arrays
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,23 +43,23 @@ def read_arrays(path: Path, manifest: Manifest, seed: int) -> Arrays:
     ``split`` holds ``calibration`` and ``test``; rows of ``train`` are left out. Raises ``BadData``, ``BadLabel`` or
     ``DataMisfit``.
     """
-    arrays = _load(path)
+    arrays = load_arrays(path)
     names = [entry.name for entry in manifest.inputs]
-    for name in (*names, _LABEL):
+    for name in (*names, LABEL):
         if name not in arrays:
-            raise DataMisfit(f"{path} has no array {name!r}; wanted {', '.join(names)} and {_LABEL}; "
+            raise DataMisfit(f"{path} has no array {name!r}; wanted {', '.join(names)} and {LABEL}; "
                              f"it has: {', '.join(arrays) or 'none'}")  # fmt: skip
     for name in arrays:
-        if name not in (*names, _LABEL, _SPLIT):
+        if name not in (*names, LABEL, SPLIT):
             raise DataMisfit(
-                f"{path} has the array {name!r}, which is no input; {nearest(name, [*names, _LABEL, _SPLIT])}"
+                f"{path} has the array {name!r}, which is no input; {nearest(name, [*names, LABEL, SPLIT])}"
             )
-    label = _labels(path, arrays[_LABEL], len(manifest.labels))
+    label = _labels(path, arrays[LABEL], len(manifest.labels))
     sizes: dict[str, int] = {}
     by_name = {
         entry.name: _fitted(path, entry, arrays[entry.name], len(label), manifest, sizes) for entry in manifest.inputs
     }
-    split = arrays.get(_SPLIT)
+    split = arrays.get(SPLIT)
     notes: tuple[str, ...] = ()
     made_from = manifest.provenance.data
     if made_from is not None and split is None:
@@ -94,19 +89,9 @@ def _as_it_was(
     return None
 
 
-def _load(path: Path) -> dict[str, np.ndarray]:
-    try:
-        with path.open("rb") as file, np.lib.npyio.NpzFile(file, allow_pickle=False) as stored:
-            return {name: stored[name] for name in stored.files}
-    except FileNotFoundError as error:
-        raise BadData(f"{path} is not there; give the path of an .npz file") from error
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise BadData(f"{path} is no .npz file of plain arrays: {error}; write it with numpy.savez") from error
-
-
 def _labels(path: Path, label: np.ndarray, labels: int) -> np.ndarray:
     if label.ndim != 1 or label.dtype.kind not in "iu":
-        raise BadLabel(f"{path}: {_LABEL} is {label.dtype} of shape {label.shape}; wanted whole numbers, one a row")
+        raise BadLabel(f"{path}: {LABEL} is {label.dtype} of shape {label.shape}; wanted whole numbers, one a row")
     if not len(label):
         raise BadData(f"{path} has no rows; wanted some to calibrate on and some to test")
     lowest, highest = int(label.min()), int(label.max())
@@ -139,10 +124,10 @@ def _fitted(
 def _splits(path: Path, given: np.ndarray | None, rows: int, seed: int) -> np.ndarray:
     if given is None:
         split = np.array(["calibration", "test"])[np.random.default_rng(seed).permutation(rows) % 2]
-    elif given.shape != (rows,) or given.dtype.kind != "U" or not set(given.tolist()) <= set(_KNOWN):
-        odd = next((one for one in given.ravel().tolist() if one not in _KNOWN), None)
-        raise DataMisfit(f"{path}: {_SPLIT} is {given.dtype} of shape {given.shape}, with {odd!r}; "
-                         f"wanted one of {', '.join(_KNOWN)} for each of {rows} rows")  # fmt: skip
+    elif given.shape != (rows,) or given.dtype.kind != "U" or not set(given.tolist()) <= set(PARTS):
+        odd = next((one for one in given.ravel().tolist() if one not in PARTS), None)
+        raise DataMisfit(f"{path}: {SPLIT} is {given.dtype} of shape {given.shape}, with {odd!r}; "
+                         f"wanted one of {', '.join(PARTS)} for each of {rows} rows")  # fmt: skip
     else:
         split = given
     for name in ("calibration", "test"):

@@ -7,20 +7,19 @@ stratified where labels are known.
 from __future__ import annotations
 
 import hashlib
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from anytime.model_store.npz import NpzUnreadable, read_npz
 from anytime.training.attach import Inputs, Rows, rows_of
 from anytime.training.data.split import cut
 from anytime.training.errors import BadData, BadLabel, DataMisfit
 from anytime.training.examples.examples import Examples, Part
 
 LABEL, SPLIT = "label", "split"
-_PARTS = ("train", "calibration", "test")
+PARTS = ("train", "calibration", "test")
 _TEST, _CALIBRATION = 0.2, 0.2
 
 
@@ -31,8 +30,9 @@ def read_arrays(
 
     Raises ``BadData`` for a file that is no such one, ``BadLabel`` and ``DataMisfit``.
     """
-    arrays = _load(path)
-    own, split = arrays.pop(LABEL, None), arrays.pop(SPLIT, None)
+    arrays = load_arrays(path)
+    names = {entry.name for entry in inputs.tensors}
+    own, split = (arrays.pop(name, None) if name not in names else None for name in (LABEL, SPLIT))
     label = own if label is None else label
     rows = inputs.check(arrays)
     if label is not None and (label.shape != (rows,) or label.dtype.kind not in "iu"):
@@ -50,7 +50,7 @@ def read_arrays(
         chosen = {key: values[parts[name]] for key, values in arrays.items()}
         return Part(rows_of(chosen), None if label is None else label[parts[name]])
 
-    found = {name: part(name) for name in _PARTS}
+    found = {name: part(name) for name in PARTS}
     digest = hash_of([one.rows for one in found.values()])
     said = ", ".join(f"{name} {len(one)} (sha256 {one.rows.key[:16]})" for name, one in found.items())
     return Examples((found["train"],), found["calibration"], found["test"],
@@ -62,21 +62,23 @@ def hash_of(parts: Sequence[Rows]) -> str:
     return hashlib.sha256("".join(one.key for one in parts).encode()).hexdigest()
 
 
-def _load(path: Path) -> dict[str, np.ndarray]:
+def load_arrays(path: Path) -> dict[str, np.ndarray]:
+    """Raises ``BadData``."""
     try:
-        with path.open("rb") as file, np.lib.npyio.NpzFile(file, allow_pickle=False) as stored:
-            return {name: stored[name] for name in stored.files}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise BadData(f"{path} is no npz file of plain arrays: {error}; write it with numpy.savez") from error
+        return read_npz(path)
+    except NpzUnreadable as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            raise BadData(f"{path} is not there; give the path of an .npz file") from error
+        raise BadData(f"{path} is no .npz file of plain arrays: {error}; write it with numpy.savez") from error
 
 
 def _given(path: Path, split: np.ndarray, rows: int) -> Mapping[str, np.ndarray]:
     if split.shape != (rows,):
         raise DataMisfit(f"{path}: {SPLIT} has the shape {split.shape}; wanted ({rows},), one word per row")
-    strange = set(split.astype(str).tolist()) - set(_PARTS)
+    strange = set(split.astype(str).tolist()) - set(PARTS)
     if strange:
-        raise BadData(f"{path}: {SPLIT} says {min(strange)!r}; wanted {', '.join(_PARTS)}")
-    found = {name: np.flatnonzero(split == name) for name in _PARTS}
+        raise BadData(f"{path}: {SPLIT} says {min(strange)!r}; wanted {', '.join(PARTS)}")
+    found = {name: np.flatnonzero(split == name) for name in PARTS}
     for name, chosen in found.items():
         if not len(chosen):
             raise BadData(f"{path}: {SPLIT} leaves no row to {name}; every part needs some")

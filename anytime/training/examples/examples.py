@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from anytime.training.attach import Rows
+from anytime.training.attach import Rows, rows_taken
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,21 +66,11 @@ class Examples:
 
 
 def some(part: Part, most: int, seed: int) -> Part:
-    """At most so many rows of a part, drawn by the seed and in the part's order; nothing is read yet."""
+    """At most so many rows of a part, drawn by the seed and in the part's order; no other is read."""
     if len(part) <= most:
         return part
     chosen = np.sort(np.random.default_rng(seed).choice(len(part), most, replace=False))
-
-    def batches() -> Iterator[Mapping[str, np.ndarray]]:
-        start = 0
-        for batch in part.rows.batches():
-            rows = len(next(iter(batch.values())))
-            own = chosen[(chosen >= start) & (chosen < start + rows)] - start
-            if len(own):
-                yield {name: values[own] for name, values in batch.items()}
-            start += rows
-
-    rows = Rows(f"{part.rows.key} {most} by {seed}", most, batches)
+    rows = rows_taken(f"{part.rows.key} {most} by {seed}", most, lambda indices: part.rows.take(chosen[indices]))
     return Part(rows, None if part.label is None else part.label[chosen])
 
 

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from anytime.training.attach import Inputs, NetworkInput, Rows
+from anytime.training.attach import Inputs, NetworkInput, rows_taken
 from anytime.training.data.augment import Augmentation
-from anytime.training.data.batches import augmented, in_order
+from anytime.training.data.batches import augmented
 from anytime.training.data.data_set import DataSet, Split
 from anytime.training.errors import DataMisfit
 from anytime.training.examples.examples import Examples, Part
-
-BATCH_ROWS = 64
 
 
 def picture_examples(
@@ -29,9 +27,8 @@ def picture_examples(
     entry = _image_input(data, inputs)
 
     def part(split: Split, view: int | None = None) -> Part:
-        rows = Rows(
-            _key(split, data, seed, view, augmentation), len(split), _batches(split, entry, seed, view, augmentation)
-        )
+        take = _taking(split, entry, seed, view, augmentation)
+        rows = rows_taken(_key(split, data, seed, view, augmentation), len(split), take)
         return Part(rows, split.labels if labelled else None)
 
     train = tuple(part(data.train, view) for view in range(views)) if views and augmentation else (part(data.train),)
@@ -61,26 +58,24 @@ def _image_input(data: DataSet, inputs: Inputs) -> NetworkInput:
     return entry
 
 
-def _batches(
+def _taking(
     split: Split, entry: NetworkInput, seed: int, view: int | None, augmentation: Augmentation | None
-) -> Callable[[], Iterator[Mapping[str, np.ndarray]]]:
+) -> Callable[[np.ndarray], Mapping[str, np.ndarray]]:
+    """(B,) indices -> those pictures as the network's input."""
     shape = [one for one in entry.shape[1:] if isinstance(one, int)]
+    seen = None
+    if view is not None and augmentation is not None:
+        seen = augmented(split, seed=seed, epoch=view, augmentation=augmentation)
 
-    def batches() -> Iterator[Mapping[str, np.ndarray]]:
+    def take(indices: np.ndarray) -> Mapping[str, np.ndarray]:
         if entry.dtype == "uint8":
-            for start in range(0, len(split), BATCH_ROWS):
-                pixels = split.batch(np.arange(start, min(start + BATCH_ROWS, len(split))))
-                laid = pixels.transpose(0, 3, 1, 2) if split.normalisation.layout == "chw" else pixels
-                yield {entry.name: np.ascontiguousarray(laid).reshape(-1, *shape)}
-            return
-        if view is None or augmentation is None:
-            found = in_order(split, BATCH_ROWS)
-        else:
-            found = augmented(split, BATCH_ROWS, seed=seed, epoch=view, augmentation=augmentation)
-        for batch in found:
-            yield {entry.name: batch.inputs.reshape(-1, *shape)}
+            pixels = split.batch(indices)
+            laid = pixels.transpose(0, 3, 1, 2) if split.normalisation.layout == "chw" else pixels
+            return {entry.name: np.ascontiguousarray(laid).reshape(-1, *shape)}
+        inputs = split.inputs(indices) if seen is None else seen(indices).inputs
+        return {entry.name: inputs.reshape(-1, *shape)}
 
-    return batches
+    return take
 
 
 def _key(split: Split, data: DataSet, seed: int, view: int | None, augmentation: Augmentation | None) -> str:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import onnx
 import torch
 from torch import Tensor, nn
 
 from anytime.model_store.manifest import LOGITS
 from anytime.model_store.tensors import ROW_AXIS
+from anytime.training.apart import TOLERANCE, apart
 from anytime.training.attach import BASE_LOGITS, ExitHead, ExtraState, Inputs, Piece
 from anytime.training.attach.session import open_session, run_session
 from anytime.training.errors import ExportFailed, ParityBroken
@@ -19,10 +19,10 @@ from anytime.training.exits.tasks import Method
 from anytime.training.exporter import quiet
 from anytime.training.methods.ztw import Ztw, ZtwExit
 
-TOLERANCE = 1e-4
-"""What a graph may differ from torch, in parts of the largest number where that is above 1."""
 _ROWS = (1, 3)
-_FEATURE, _BEFORE, _SCORES, _LOG_P = "feature", "before", "scores", "log_p"
+FEATURE = "feature"
+"""What the graph of every head calls the tensor of its cut."""
+_BEFORE, _SCORES, _LOG_P = "before", "scores", "log_p"
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def export_exits(method: Method, pieces: Sequence[Piece], inputs: Inputs, labels
     exits: list[nn.Module] = [_exit(method, number) for number in range(1, len(pieces))]
     if isinstance(method, Ztw) and method.options.ensemble_final:
         exits.append(_exit(method, len(pieces)))
-    read = {name for number, one in enumerate(exits, start=1) for name in _reads(one, number, _FEATURE).values()}
+    read = {name for number, one in enumerate(exits, start=1) for name in _reads(one, number, FEATURE).values()}
     states = [name for number in range(1, len(exits) + 1) for name in (f"{_SCORES}_{number}", f"{_LOG_P}_{number}")
               if name in read]  # fmt: skip
     heads = []
@@ -91,8 +91,8 @@ def _outputs(exit: nn.Module) -> tuple[str, ...]:
 
 def _reads(exit: nn.Module, number: int, feature: str) -> dict[str, str]:
     """ONNX input: state."""
-    names = exit.inputs if isinstance(exit, ZtwExit) else (_FEATURE,)
-    return {name: feature if name == _FEATURE else f"{_SCORES}_{number - 1}" if name == _BEFORE else name
+    names = exit.inputs if isinstance(exit, ZtwExit) else (FEATURE,)
+    return {name: feature if name == FEATURE else f"{_SCORES}_{number - 1}" if name == _BEFORE else name
             for name in names}  # fmt: skip
 
 
@@ -139,9 +139,9 @@ def _compare(exit: _Some, model: onnx.ModelProto, names: Sequence[str], given: S
     feeds = {name: value.numpy() for name, value in zip(names, given, strict=True)}
     found = run_session(open_session(model, said), exit.wanted, feeds, said)
     for name, ours, theirs in zip(exit.wanted, wanted, found, strict=True):
-        expected = ours.numpy()
-        apart = float(np.abs(expected - theirs).max() / max(1.0, float(np.abs(expected).max())))
-        if not apart <= TOLERANCE:
+        difference = apart(ours.numpy(), theirs)
+        if not difference <= TOLERANCE:
             raise ParityBroken(
-                f"{name} of exit {number} is {apart:.1e} from torch at {len(given[0])} rows; wanted at most {TOLERANCE:g}"
+                f"{name} of exit {number} is {difference:.1e} from torch at {len(given[0])} rows; wanted at most "
+                f"{TOLERANCE:g}"
             )

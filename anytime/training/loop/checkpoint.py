@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import zipfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from anytime.model_store.npz import read_npz
 from anytime.training.errors import RunFailed
 
 
@@ -58,14 +58,13 @@ def load(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer | None)
     if not path.exists():
         return None
     try:
-        with path.open("rb") as file, np.lib.npyio.NpzFile(file, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
+        arrays = read_npz(path)
         position = Position(**json.loads(str(arrays.pop("position"))))
         tensors = {name: torch.from_numpy(values) for name, values in arrays.items()}
         module.load_state_dict(_below("module/", tensors))
         if optimizer is not None:
             _restore(optimizer, _below("optimizer/", tensors))
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, EOFError, zipfile.BadZipFile) as error:
+    except (ValueError, KeyError, TypeError, RuntimeError) as error:
         raise RunFailed(
             f"the checkpoint {path} cannot be used: {error}; remove it, and its phase begins anew"
         ) from error

@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -25,7 +27,7 @@ def counted(inputs, batch_rows=4):
         asked.append(1)
         return rows.batches()
 
-    return Rows(rows.key, rows.count, batches), asked
+    return Rows(rows.key, rows.count, batches, rows.take), asked
 
 
 def test_features_are_what_the_pieces_pass_on(network, tmp_path):
@@ -95,8 +97,8 @@ def test_features_may_be_halved_and_shrunk(networks, tmp_path):
         (rows_of({"x": data().astype(np.float64)}), "input 'x' are float64 and the network takes float32"),
         (rows_of({"x": data()[:, :3]}), r"input 'x' have the shape \[10, 3\] and the network takes \['batch', 4\]"),
         (rows_of({"z": data()}), "have 'z', which is no input"),
-        (Rows("short", 11, rows_of({"x": data()}).batches), "the data have 10 rows and were said to have 11"),
-        (Rows("long", 9, rows_of({"x": data()}, 4).batches), "the data have more rows and were said to have 9"),
+        (dataclasses.replace(rows_of({"x": data()}), count=11), "the data have 10 rows and were said to have 11"),
+        (dataclasses.replace(rows_of({"x": data()}, 4), count=9), "the data have more rows and were said to have 9"),
         (rows_of({"x": data() * np.inf}), "the network makes infinities or NaN"),
     ],
 )
@@ -118,7 +120,7 @@ def test_rows_of_different_lengths_are_an_error(networks, tmp_path):
     network = networks["bert"]
     parts = [network.inputs.random({"batch": 2, "sequence": length}) for length in (5, 6)]
     with pytest.raises(DataMisfit, match="pad them to one shape"):
-        features(network, cut(network, find_cuts(network)), Rows("two", 4, lambda: parts), tmp_path)
+        features(network, cut(network, find_cuts(network)), Rows("two", 4, lambda: parts, lambda chosen: {}), tmp_path)
 
 
 def test_arrays_need_as_many_rows_each():

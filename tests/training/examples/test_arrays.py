@@ -73,7 +73,7 @@ def test_what_does_not_fit_is_named(tmp_path, arrays, error, says):
 def test_no_npz_no_pickle(tmp_path):
     """Another file, or one that would run code, is refused."""
     (tmp_path / "a.npz").write_bytes(b"no")
-    with pytest.raises(BadData, match="no npz file of plain arrays"):
+    with pytest.raises(BadData, match="no .npz file of plain arrays"):
         read_arrays(tmp_path / "a.npz", INPUTS)
-    with pytest.raises(BadData, match="no npz file of plain arrays"):
+    with pytest.raises(BadData, match="no .npz file of plain arrays"):
         read_arrays(save(tmp_path, x=np.array([{}], dtype=object)), INPUTS)
