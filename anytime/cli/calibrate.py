@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from anytime.cli.given import write
 from anytime.cli.named import add_bundle, open_named
 from anytime.cli.recording import record_rows, recording_bar
 from anytime.cli.table import table
@@ -39,12 +39,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Raises ``TrainingError``, ``TraceError``, ``StoreError`` or ``OSError``, with nothing written; returns 0."""
+    from anytime.model_store import copy_bundle
     from anytime.training.calibration import calibrate
 
     bundle = open_named(args.bundle, args.store)
     trace = _trace(args, bundle)
     calibration = calibrate(bundle.manifest, bundle.flow, trace)
-    written = _write(bundle, calibration, args)
+    written = write(lambda folder: copy_bundle(bundle, folder, calibration=calibration), args)
     if args.json:
         manifest = written.manifest
         print(json.dumps({"name": manifest.name, "version": manifest.version, "folder": str(written.folder),
@@ -74,15 +75,6 @@ def _recorded(args: argparse.Namespace, bundle: Bundle) -> Trace:
         print(f"note: {note}", file=sys.stderr)
     with recording_bar() as bar:
         return record_rows(Recorder(bundle), held_out.calibration, bar, f"{bundle.manifest.name} calibration")
-
-
-def _write(bundle: Bundle, calibration: dict[str, Any], args: argparse.Namespace) -> Bundle:
-    from anytime.model_store import Store, copy_bundle
-
-    if args.out is not None:
-        return copy_bundle(bundle, args.out, calibration=calibration)
-    with tempfile.TemporaryDirectory(prefix="anytime-") as folder:
-        return Store(args.store).publish(copy_bundle(bundle, Path(folder, "bundle"), calibration=calibration).folder)
 
 
 def _lines(bundle: Bundle, trace: Trace, calibration: dict[str, Any]) -> list[str]:

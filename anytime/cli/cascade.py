@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from anytime.cli.given import add_preprocess, add_store, bad_option, read_names, read_preprocess
+from anytime.cli.given import add_preprocess, add_store, bad_option, read_names, read_preprocess, write
 
 if TYPE_CHECKING:
     from anytime.model_store import Bundle
-    from anytime.training.cascade import Cascade
 
 NAME = "cascade"
 HELP = "put trained ONNX classifiers together: one bundle, an exit each, no training"
@@ -56,17 +54,8 @@ def run(args: argparse.Namespace) -> int:
         args.name, classifiers, labels=labels, preprocess=preprocess,
         committee=args.committee, keep_order=args.keep_order, answer=args.answer,
     )  # fmt: skip
-    _report(_write(cascade, args), as_json=args.json)
+    _report(write(cascade.write, args), as_json=args.json)
     return 0
-
-
-def _write(cascade: Cascade, args: argparse.Namespace) -> Bundle:
-    from anytime.model_store import Store
-
-    if args.out is not None:
-        return cascade.write(args.out)
-    with tempfile.TemporaryDirectory(prefix="anytime-") as folder:
-        return Store(args.store).publish(cascade.write(Path(folder, "bundle")).folder)
 
 
 def _report(bundle: Bundle, *, as_json: bool) -> None:

@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
 
     store = Store(args.folder / "models")
     bundle = _ready(args.folder, store) or _make(args.folder, store)
-    staged = _staged(store) or _train(args.folder, store)
+    staged = _sound(store, STAGED) or _train(args.folder, store)
     described = f"{_described(bundle)}\n{_described_exits(staged)}"
     if args.no_serve:
         print(described)
@@ -50,18 +50,10 @@ def run(args: argparse.Namespace) -> int:
 
 def _ready(folder: Path, store: Store) -> Bundle | None:
     """What an earlier run made, if it is whole and sound."""
-    from anytime.model_store import StoreError
-    from anytime.model_store.errors import UnknownModel
     from anytime.training.digits import NAME as MODEL
     from anytime.training.digits import SAMPLES
 
-    try:
-        bundle = store.verify(MODEL)
-    except UnknownModel:
-        return None
-    except StoreError as error:
-        print(f"The bundle in {store.root} is damaged ({error}); making another.")
-        return None
+    bundle = _sound(store, MODEL)
     return bundle if all((folder / f"{name}.png").exists() for name in SAMPLES) else None
 
 
@@ -75,13 +67,13 @@ def _make(folder: Path, store: Store) -> Bundle:
     return bundle
 
 
-def _staged(store: Store) -> Bundle | None:
-    """The network with exits that an earlier run trained, if it is whole and sound."""
+def _sound(store: Store, name: str) -> Bundle | None:
+    """What an earlier run published, if it is whole."""
     from anytime.model_store import StoreError
     from anytime.model_store.errors import UnknownModel
 
     try:
-        return store.verify(STAGED)
+        return store.verify(name)
     except UnknownModel:
         return None
     except StoreError as error:

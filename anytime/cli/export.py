@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from anytime.cli.given import add_store
+from anytime.cli.given import add_store, write
 
 if TYPE_CHECKING:
     from anytime.model_store import Bundle
@@ -37,14 +36,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Raises ``TrainingError``, ``StoreError`` or ``OSError``; returns 0."""
-    from anytime.training.export_bundle import compare, find_source
+    from anytime.training.export_bundle import compare, export_bundle, find_source
 
     source = find_source(args.folder)
     given = None if args.data is None else _rows(args, source.bundle)
     compared = compare(source, given)
     if not args.json:
         _show(compared)
-    _report(_write(compared, args), compared, as_json=args.json)
+    _report(write(lambda folder: export_bundle(compared, folder), args), compared, as_json=args.json)
     return 0
 
 
@@ -60,16 +59,6 @@ def _rows(args: argparse.Namespace, bundle: Bundle) -> Batch:
         show_progress=not args.json,
     )  # fmt: skip
     return gather(examples.test, max(BATCHES))[0]
-
-
-def _write(compared: Compared, args: argparse.Namespace) -> Bundle:
-    from anytime.model_store import Store
-    from anytime.training.export_bundle import export_bundle
-
-    if args.out is not None:
-        return export_bundle(compared, args.out)
-    with tempfile.TemporaryDirectory(prefix="anytime-") as folder:
-        return Store(args.store).publish(export_bundle(compared, Path(folder, "bundle")).folder)
 
 
 def _show(compared: Compared) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,14 +30,26 @@ def add_preprocess(parser: argparse.ArgumentParser) -> None:
 
 
 def publish(bundle: Bundle, args: argparse.Namespace) -> Bundle:
-    """Into ``--out``, whole or not at all, or else into ``--store`` as the next version."""
+    """A bundle that lies in a run: into ``--out``, whole or not at all, or else into ``--store`` as the next version."""
     from anytime.model_store import Store, copy_bundle
 
+    return (
+        Store(args.store).publish(bundle.folder)
+        if args.out is None
+        else write(lambda to: copy_bundle(bundle, to), args)
+    )
+
+
+def write(make: Callable[[Path], Bundle], args: argparse.Namespace) -> Bundle:
+    """What ``make`` writes to a new folder: that is ``--out``, or one of which the store takes its next version."""
+    from anytime.model_store import Store
+
     if args.out is None:
-        return Store(args.store).publish(bundle.folder)
+        with tempfile.TemporaryDirectory(prefix="anytime-") as folder:
+            return Store(args.store).publish(make(Path(folder, "bundle")).folder)
     check_out(args)
     try:
-        return copy_bundle(bundle, args.out)
+        return make(args.out)
     except OSError as error:
         raise bad_option(
             f"the bundle cannot be written to {args.out}: {error}; make room, or give another folder"

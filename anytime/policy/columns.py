@@ -107,10 +107,8 @@ class Columns:
 
     def _read(self, exit: int, level: int) -> _Said:
         if (exit, level) not in self._said:
-            logits = self._trace.outputs[self._manifest.logits_names[level]][:, exit - 1].astype(np.float64)
-            with np.errstate(invalid="ignore", over="ignore"):
-                scaled = (logits - logits.max(axis=1, keepdims=True)) / self._manifest.temperature(exit, level)
-                top = 1.0 / np.exp(scaled).sum(axis=1)
+            logits = self._trace.outputs[self._manifest.logits_names[level]][:, exit - 1]
+            top = top_probability(logits, self._manifest.temperature(exit, level))
             self._said[exit, level] = _Said(top, logits.argmax(axis=1))
         return self._said[exit, level]
 
@@ -156,6 +154,14 @@ class _Best:
         self.exit = np.where(takes, exit, self.exit)
         self.index = np.where(takes, said.index, self.index)
         self._top = np.where(takes, said.top, self._top)
+
+
+def top_probability(logits: np.ndarray, temperature: float) -> np.ndarray:
+    """(rows, labels) -> (rows,): that of the softmax of logits / T, up to rounding; NaN where a row has no probabilities."""
+    wide = logits.astype(np.float64)
+    with np.errstate(invalid="ignore", over="ignore"):
+        top: np.ndarray = 1.0 / np.exp((wide - wide.max(axis=1, keepdims=True)) / temperature).sum(axis=1)
+    return top
 
 
 def typical_ms(ms: np.ndarray) -> np.ndarray:

@@ -13,9 +13,10 @@ import numpy as np
 
 from anytime.model_store import Flow, Manifest
 from anytime.policy import Trace
-from anytime.training.calibration import confidence
+from anytime.policy.columns import top_probability, typical_ms
+from anytime.training.calibration.held import require_labels, require_times
 from anytime.training.calibration.points import candidate_thresholds
-from anytime.training.errors import BadOption, TracesUnfit
+from anytime.training.errors import BadOption
 
 BOUNDARY_MS = 0.02
 """The server's own time per stage that a row runs: measured as 9 to 35 us a boundary by ``make bench ARGS=staging``."""
@@ -105,12 +106,8 @@ def _check(trace: Trace, flow: Flow, boundary_ms: float, most: int, loss: float)
         )
     if flow.exits > _BITS:
         raise BadOption(f"{flow.exits} exits; a plan chooses among at most {_BITS}: make the run with fewer")
-    if not trace.rows or (trace.label < 0).any():
-        raise TracesUnfit(
-            f"a plan needs rows with labels, and {int((trace.label < 0).sum())} of {trace.rows} have none"
-        )
-    if np.isnan(trace.ms).all(axis=0).any():
-        raise TracesUnfit("some graph was never timed, and a plan weighs times; record the traces anew")
+    require_labels(trace)
+    require_times(trace)
 
 
 @dataclass(frozen=True)
@@ -133,7 +130,9 @@ class _Rows:
     def __init__(self, trace: Trace, manifest: Manifest, flow: Flow, boundary_ms: float, loss: float) -> None:
         logits = trace.outputs["logits"]
         right = (logits.argmax(axis=2) == trace.label[:, np.newaxis]).T
-        tops = np.array([confidence(logits[:, exit - 1], manifest.temperature(exit)) for exit in range(1, flow.exits)])
+        tops = np.array(
+            [top_probability(logits[:, exit - 1], manifest.temperature(exit)) for exit in range(1, flow.exits)]
+        )
         self._rows, self._boundary_ms = trace.rows, boundary_ms
         self.body_ms, self.head_ms = _times(trace, flow)
         self.full_accuracy = float(right[-1].mean())
@@ -184,9 +183,9 @@ class _Rows:
 
 def _times(trace: Trace, flow: Flow) -> tuple[np.ndarray, np.ndarray]:
     """(exits,) twice: the median milliseconds of each stage's body, 0 where it has none, and of its head."""
-    ms = np.zeros((2, flow.exits))
+    ms, typical = np.zeros((2, flow.exits)), typical_ms(trace.ms)
     for node in flow.nodes:
-        ms[int(node.part == "head"), node.stage - 1] = np.nanmedian(trace.ms[:, node.index])
+        ms[int(node.part == "head"), node.stage - 1] = typical[node.index]
     return ms[0], ms[1]
 
 

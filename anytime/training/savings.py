@@ -16,9 +16,9 @@ from anytime.model_store import Flow, Manifest
 from anytime.policy import Trace
 from anytime.policy.columns import typical_ms
 from anytime.training.calibration import Held, measure_exits, with_calibration
-from anytime.training.calibration.held import Ground
+from anytime.training.calibration.held import Ground, require_labels, require_times
 from anytime.training.calibration.points import candidate_thresholds, search
-from anytime.training.errors import TracesUnfit
+from anytime.training.evaluation.budgets import measure_base
 
 LOSS = 0.01
 """The accuracy that may be lost: a point."""
@@ -50,7 +50,7 @@ class ExitCost:
 
 @dataclass(frozen=True)
 class Savings:
-    """The base network is the bodies and the last head, or whatever the last head needs."""
+    """The base network is the last exit without the heads on the way, as in an evaluation."""
 
     base_ms: float
     base_accuracy: float
@@ -99,7 +99,8 @@ def measure_savings(manifest: Manifest, flow: Flow, chosen: Trace, told: Trace) 
     Raises ``TracesUnfit`` unless every row has a label and every graph was timed.
     """
     for trace in (chosen, told):
-        _check(trace)
+        require_labels(trace)
+        require_times(trace)
     chosen, told = _typical(chosen), _typical(told)
     is_calibrated = manifest.calibration is not None and manifest.calibration.temperature is not None
     known = manifest if is_calibrated else with_calibration(manifest, measure_exits(manifest, flow, chosen))
@@ -108,7 +109,7 @@ def measure_savings(manifest: Manifest, flow: Flow, chosen: Trace, told: Trace) 
             if one.accuracy is not None and one.accuracy >= floor]  # fmt: skip
     fastest: Mapping[str, Any] = min(able, key=lambda one: one.ms).policy if able else {}
     ms = told.ms[0]
-    base_ms = float(sum(ms[node.index] for node in flow.nodes if flow.needs(flow.exits) >> node.index & 1))
+    base_ms = measure_base(manifest, flow, told).ms
     return Savings(
         base_ms=base_ms,
         base_accuracy=_last_accuracy(told),
@@ -180,13 +181,6 @@ def _exit_cost(flow: Flow, ms: np.ndarray, exit: int, base_ms: float) -> ExitCos
     body = sum(float(ms[node.index]) for node in flow.nodes if node.stage == exit and node.part == "body")
     head = float(ms[flow.heads[exit - 1].index])
     return ExitCost(body, head, head / base_ms)
-
-
-def _check(trace: Trace) -> None:
-    if not trace.rows or (trace.label < 0).any():
-        raise TracesUnfit("the traces have rows without a label, or no rows; accuracy cannot be told: record them anew")
-    if np.isnan(trace.ms).all(axis=0).any() or not typical_ms(trace.ms).sum() > 0.0:
-        raise TracesUnfit("the traces do not time every graph; milliseconds cannot be told: record them anew")
 
 
 def _typical(trace: Trace) -> Trace:

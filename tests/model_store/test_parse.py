@@ -173,7 +173,8 @@ def test_mutations(seed, values, how):
     for value in values:
         mutate(raw, value, how, rng)
     with contextlib.suppress(errors.BundleError):
-        parse_manifest(tiny.as_json(raw))
+        manifest = parse_manifest(tiny.as_json(raw))
+        assert parse_manifest(manifest.to_json().encode()) == manifest, "what is valid says all that it was told"
 
 
 def mutate(raw, value, how, rng):
@@ -210,4 +211,5 @@ def test_damaged_text(data):
     start = data.draw(st.integers(0, len(text)))
     text[start : start + data.draw(st.integers(0, 5))] = data.draw(st.binary(max_size=5))
     with contextlib.suppress(errors.BundleError):
-        parse_manifest(bytes(text))
+        manifest = parse_manifest(bytes(text))
+        assert parse_manifest(manifest.to_json().encode()) == manifest, "what is valid says all that it was told"

@@ -6,7 +6,7 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from anytime.policy import REASONS, BudgetTooSmall, HeadOutputInvalid, Trace, Verdict, replay
-from anytime.policy.columns import Columns
+from anytime.policy.columns import Columns, top_probability
 from tests.policy.conftest import make_manifest, make_trace, planned
 from tests.policy.test_replay import bundles, policies
 
@@ -102,3 +102,10 @@ def test_no_rows_end_nowhere():
     manifest = make_manifest(2)
     ends = Columns(manifest, Trace({"logits": np.empty((0, 2, 3))}, np.empty((0, 4)))).replay(planned(manifest))
     assert ends.exit.shape == ends.reason.shape == (0,)
+
+
+def test_the_top_probability_is_that_of_the_softmax():
+    """At a temperature, whatever the size of the logits; NaN where they are no numbers, without a warning."""
+    logits = np.array([[0.0, np.log(3.0)], [2000.0, 0.0], [np.nan, 0.0]])
+    np.testing.assert_allclose(top_probability(logits, 1.0), [0.75, 1.0, np.nan])
+    assert top_probability(logits[:1], 2.0)[0] == pytest.approx(3**0.5 / (1 + 3**0.5))

@@ -2,6 +2,6 @@
 
 from anytime.training.calibration.calibrate import calibrate, measure_exits, with_calibration
 from anytime.training.calibration.held import Held, hold
-from anytime.training.calibration.temperature import confidence, fit_temperature
+from anytime.training.calibration.temperature import fit_temperature
 
-__all__ = ["Held", "calibrate", "confidence", "fit_temperature", "hold", "measure_exits", "with_calibration"]
+__all__ = ["Held", "calibrate", "fit_temperature", "hold", "measure_exits", "with_calibration"]

@@ -12,10 +12,9 @@ from anytime.model_store import Flow, Manifest
 from anytime.model_store.manifest import Calibration
 from anytime.policy import Trace
 from anytime.training.calibration.gain import gain_table
-from anytime.training.calibration.held import Ground, level_labels
+from anytime.training.calibration.held import Ground, level_labels, require_labels
 from anytime.training.calibration.points import base_cost, candidate_thresholds, choose_points, search
 from anytime.training.calibration.temperature import fit_temperature
-from anytime.training.errors import TracesUnfit
 
 LOSSLESS = "accuracy-0"
 """The operating point that becomes the default policy."""
@@ -31,9 +30,7 @@ def calibrate(manifest: Manifest, flow: Flow, trace: Trace) -> dict[str, Any]:
     yet: on other rows they lose a little more or less. The default policy is ``accuracy-0``.
     Raises ``TracesUnfit`` unless every row has a label.
     """
-    if not trace.rows or (trace.label < 0).any():
-        lacking = f"{int((trace.label < 0).sum())} of {trace.rows} rows" if trace.rows else "all, for there is no row,"
-        raise TracesUnfit(f"labels of {lacking} are unknown; calibration needs rows with labels: record them anew")
+    require_labels(trace)
     measured = measure_exits(manifest, flow, trace)
     known = with_calibration(manifest, measured)
     ground = Ground(known, flow, trace)

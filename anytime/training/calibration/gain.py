@@ -8,7 +8,7 @@ import numpy as np
 
 from anytime.model_store import Manifest
 from anytime.policy import Trace
-from anytime.training.calibration.temperature import confidence
+from anytime.policy.columns import top_probability
 
 BINS = 10
 FEWEST_ROWS = 20
@@ -27,7 +27,7 @@ def gain_table(manifest: Manifest, trace: Trace, bins: int = BINS, fewest: int =
     logits = trace.outputs["logits"]
     exits = logits.shape[1]
     right = logits.argmax(axis=2) == trace.label[:, np.newaxis]
-    said = [confidence(logits[:, exit - 1], manifest.temperature(exit)) for exit in range(1, exits + 1)]
+    said = [top_probability(logits[:, exit - 1], manifest.temperature(exit)) for exit in range(1, exits + 1)]
     edges = _edges(np.concatenate(said[:-1] or said), bins)
     return {
         "edges": edges.tolist(),

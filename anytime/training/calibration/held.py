@@ -10,8 +10,9 @@ import numpy as np
 
 from anytime.model_store import Flow, Manifest
 from anytime.policy import REASONS, SILENT, Policy, Trace, make_plan, merge, parse_policy, replay, resolve
-from anytime.policy.columns import Columns, Ends
+from anytime.policy.columns import Columns, Ends, typical_ms
 from anytime.policy.decide import read_level
+from anytime.training.errors import TracesUnfit
 
 
 @dataclass(frozen=True)
@@ -89,3 +90,21 @@ def level_labels(manifest: Manifest, label: np.ndarray) -> list[np.ndarray]:
     for level in (manifest.levels or ())[:-1]:
         found.append(np.where(found[-1] < 0, -1, np.array(level.parent)[found[-1]]))
     return found
+
+
+def require_labels(trace: Trace) -> None:
+    """Raises ``TracesUnfit`` unless there are rows and every one has a label."""
+    unknown = int((trace.label < 0).sum())
+    if unknown or not trace.rows:
+        lacking = f"{unknown} of {trace.rows} have none" if trace.rows else "there are no rows"
+        raise TracesUnfit(
+            f"accuracy needs rows with labels, and {lacking}; record them anew, for a row without a label tells nothing"
+        )
+
+
+def require_times(trace: Trace) -> None:
+    """Raises ``TracesUnfit`` unless every graph was timed in some row."""
+    if np.isnan(trace.ms).all(axis=0).any() or not typical_ms(trace.ms).sum() > 0.0:
+        raise TracesUnfit(
+            "the traces do not time every graph: some was never timed, and milliseconds are asked; record them anew"
+        )

@@ -9,8 +9,8 @@ import numpy as np
 
 from anytime.model_store import Flow, Manifest
 from anytime.policy import Trace
+from anytime.policy.columns import top_probability
 from anytime.training.calibration.held import Ground, Held
-from anytime.training.calibration.temperature import confidence
 
 LOSSES = ("0", "0.5", "1", "2", "5")
 """Of ``accuracy-1`` and its like: points of accuracy, in percent, that may be lost against full depth."""
@@ -83,7 +83,7 @@ def candidate_thresholds(manifest: Manifest, trace: Trace, steps: int = 200) -> 
     Between these lie evenly spaced quantiles of what the exits before the last said, with four digits.
     """
     early = range(1, trace.outputs["logits"].shape[1])
-    said = [confidence(trace.outputs["logits"][:, exit - 1], manifest.temperature(exit)) for exit in early]
+    said = [top_probability(trace.outputs["logits"][:, exit - 1], manifest.temperature(exit)) for exit in early]
     between = np.quantile(np.concatenate(said), np.linspace(0, 1, steps)) if said else np.empty(0)
     return np.unique([0.0, *between.round(4), 1.0])
 

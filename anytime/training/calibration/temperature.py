@@ -27,12 +27,6 @@ def fit_temperature(logits: np.ndarray, label: np.ndarray) -> float:
     return float(np.exp(_minimum(loss, np.log(_COLDEST), np.log(_HOTTEST))))
 
 
-def confidence(logits: np.ndarray, temperature: float) -> np.ndarray:
-    """(rows, labels) -> (rows,): the top probability."""
-    z = logits.astype(np.float64) / temperature
-    return 1.0 / np.exp(z - z.max(axis=1, keepdims=True)).sum(axis=1)
-
-
 def _minimum(loss: Callable[[float], float], low: float, high: float, steps: int = 40) -> float:
     """Golden section: each step keeps 0.618 of the interval."""
     a, b = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)

@@ -13,6 +13,7 @@ import numpy as np
 
 from anytime.model_store import Flow, Manifest
 from anytime.policy import HeadOutputInvalid, Plan, Trace, Verdict, make_plan, parse_policy, resolve
+from anytime.policy.columns import top_probability, typical_ms
 
 Rule = Literal["confidence", "patience"]
 
@@ -126,17 +127,14 @@ class _Way:
 
 def top_probabilities(manifest: Manifest, trace: Trace) -> np.ndarray:
     """(rows, exits) at the manifest's temperatures and the finest level; NaN where a head wrote no probabilities."""
-    wide = trace.outputs["logits"].astype(np.float64)
-    temperature = np.array([manifest.temperature(exit) for exit in range(1, manifest.exits + 1)])[:, np.newaxis]
-    with np.errstate(invalid="ignore", over="ignore"):
-        scaled = (wide - wide.max(axis=2, keepdims=True)) / temperature
-        return 1.0 / np.exp(scaled).sum(axis=2)
+    each = [top_probability(trace.outputs["logits"][:, exit - 1], manifest.temperature(exit))
+            for exit in range(1, manifest.exits + 1)]  # fmt: skip
+    return np.stack(each, axis=1)
 
 
 def known_ms(trace: Trace) -> np.ndarray:
     """(rows, graphs): a graph that was not timed for a row takes its median, and 0 where it was never timed."""
-    typical = [np.median(one[~np.isnan(one)]) if (~np.isnan(one)).any() else 0.0 for one in trace.ms.T]
-    return np.where(np.isnan(trace.ms), typical, trace.ms)
+    return np.where(np.isnan(trace.ms), typical_ms(trace.ms), trace.ms)
 
 
 def _close_to(top: np.ndarray, marks: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from anytime.policy import Trace
+from anytime.policy.columns import top_probability
 from anytime.training.calibration.held import Ground, Held
 from anytime.training.calibration.points import (
     base_cost,
@@ -11,7 +12,6 @@ from anytime.training.calibration.points import (
     most_accurate,
     search,
 )
-from anytime.training.calibration.temperature import confidence
 from tests.cli.traced import traced
 from tests.policy.conftest import make_flow, make_manifest, make_trace
 
@@ -20,7 +20,7 @@ def test_thresholds_are_drawn_from_what_was_said(pair):
     """From never to always going on, rising, each once."""
     bundle, trace = pair
     thresholds = candidate_thresholds(bundle.manifest, trace, steps=3).tolist()
-    said = confidence(trace.outputs["logits"][:, 0], 1.0)
+    said = top_probability(trace.outputs["logits"][:, 0], 1.0)
     assert thresholds == sorted({0.0, *np.quantile(said, [0, 0.5, 1]).round(4).tolist(), 1.0})
 
 

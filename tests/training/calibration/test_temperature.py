@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from anytime.training.calibration.temperature import confidence, fit_temperature
+from anytime.training.calibration.temperature import fit_temperature
 from tests.training.classifiers import softmax
 
 NUMBERS = np.random.default_rng(8)
@@ -35,9 +35,3 @@ def test_a_temperature_stays_within_bounds():
     """A head that is always right would like 0; one that knows nothing, infinity."""
     assert fit_temperature(np.eye(3) / 2, np.arange(3)) == pytest.approx(0.05)
     assert fit_temperature(np.eye(3) / 2, (np.arange(3) + 1) % 3) == pytest.approx(20)
-
-
-def test_confidence_is_the_top_probability():
-    """At that temperature."""
-    logits = NUMBERS.standard_normal((7, 4))
-    np.testing.assert_allclose(confidence(logits, 2.0), softmax(logits / 2.0).max(axis=1))
