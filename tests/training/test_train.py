@@ -79,6 +79,31 @@ def test_broken_off_it_goes_on(run, tmp_path):
         assert path.read_bytes() == (folder / "bundle" / "stages" / path.name).read_bytes(), path.name
 
 
+def test_features_need_not_be_stored(run, tmp_path):
+    """Exits trained on fresh features, broken off and gone on, are those of a run left alone; nothing is stored."""
+    stored = sorted((run / "features").iterdir())
+    fresh = {"at": [1, 2], "features": "fresh", "heads": {"epochs": 3}, "ensembles": {"epochs": 3}}
+
+    def stop(position, share):
+        if position.phase == "heads" and position.epoch == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_recipe(recipe(exits=fresh), tmp_path / "a", device=CPU, backbone_of=run, progress=stop)
+    assert sorted((run / "features").iterdir()) == stored
+    made, other = (
+        train_recipe(recipe(exits=fresh), tmp_path / name, device=CPU, backbone_of=run) for name in ("a", "b")
+    )
+    for path in sorted((tmp_path / "a" / "bundle" / "stages").iterdir()):
+        assert path.read_bytes() == (tmp_path / "b" / "bundle" / "stages" / path.name).read_bytes(), path.name
+    right, same, cached = (
+        [one.manifest.provenance.metrics[f"test.accuracy.exit-{exit}"] for exit in (1, 2, 3)]
+        for one in (made.bundle, other.bundle, open_bundle(run / "bundle"))
+    )
+    assert right == same and right[2] == cached[2]
+    np.testing.assert_allclose(right[:2], cached[:2], atol=0.1)
+
+
 def test_methods_share_a_backbone(run, tmp_path):
     """SDN on the trained backbone of another run trains heads only; other places or data are refused."""
     sdn = recipe(name="sdn", exits={"at": [1, 2], "views": 2, "method": "sdn", "heads": {"epochs": 3}})

@@ -1,8 +1,19 @@
-"""Exits trained on features that were computed once, and their graphs. It knows the methods, and no network or data set."""
+"""Exits trained on a frozen network, on features stored or computed anew, and their graphs. It knows no data set."""
 
 from anytime.training.exits.cached import Cached
 from anytime.training.exits.export import Exported, export_exits
 from anytime.training.exits.fit import fit_exits
+from anytime.training.exits.fresh import Fresh
 from anytime.training.exits.tasks import EnsemblesTask, HeadsTask, Method, exit_logits
 
-__all__ = ["Cached", "EnsemblesTask", "Exported", "HeadsTask", "Method", "exit_logits", "export_exits", "fit_exits"]
+__all__ = [
+    "Cached",
+    "EnsemblesTask",
+    "Exported",
+    "Fresh",
+    "HeadsTask",
+    "Method",
+    "exit_logits",
+    "export_exits",
+    "fit_exits",
+]
