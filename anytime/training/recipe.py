@@ -47,7 +47,10 @@ class BackboneRecipe:
 
 @dataclass(frozen=True)
 class ExitsRecipe:
-    """``at``: blocks, from 1, or ``every``, or ``shares`` (SDN's six). ``views``: augmented copies of the training rows."""
+    """``at``: blocks, from 1, or ``every``, or ``shares`` (SDN's six).
+
+    ``views``: how often the training rows are kept, features and all: once as they are, then augmented, each time anew.
+    """
 
     at: tuple[int, ...] | Literal["every", "shares"] = "every"
     method: MethodName = "ztw"
