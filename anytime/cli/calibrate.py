@@ -38,13 +38,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Raises ``TrainingError``, ``TraceError``, ``StoreError`` or ``OSError``, with nothing written; returns 0."""
-    from anytime.model_store import copy_bundle
     from anytime.training.calibration import calibrate
+    from anytime.training.export_bundle import recalibrate
 
     bundle = open_named(args.bundle, args.store)
     trace = _trace(args, bundle)
     calibration = calibrate(bundle.manifest, bundle.flow, trace)
-    written = write(lambda folder: copy_bundle(bundle, folder, calibration=calibration), args)
+    written = write(lambda folder: recalibrate(bundle, calibration, folder), args)
     if args.json:
         manifest = written.manifest
         print(json.dumps({"name": manifest.name, "version": manifest.version, "folder": str(written.folder),
