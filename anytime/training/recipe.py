@@ -50,8 +50,8 @@ class BackboneRecipe:
 class ExitsRecipe:
     """``at``: blocks, from 1, or ``every``, or ``shares`` (SDN's six).
 
-    ``features``: ``cached``, computed once, for ``views`` augmented copies of the training rows; or ``fresh``, computed anew
-    at every step from pictures augmented anew each epoch, as in the papers: no disk, and on a GPU as fast.
+    ``features``: ``cached``, computed once and stored, for ``views`` of the training rows: as they are, then augmented, each
+    time anew; or ``fresh``, computed at every step from pictures augmented anew each epoch, as in the papers.
     """
 
     at: tuple[int, ...] | Literal["every", "shares"] = "every"

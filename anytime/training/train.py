@@ -154,9 +154,8 @@ def _augmentation(recipe: Recipe, data: DataSet) -> Augmentation:
 
 
 def _examples(recipe: Recipe, data: DataSet, network: Network) -> Examples:
-    augmentation = _augmentation(recipe, data)
-    views = recipe.exits.views if augmentation != Augmentation() else 0
-    return picture_examples(data, network.inputs, views=views, seed=recipe.seed, augmentation=augmentation)
+    return picture_examples(data, network.inputs, views=recipe.exits.views, seed=recipe.seed,
+                            augmentation=_augmentation(recipe, data))  # fmt: skip
 
 
 def _take_backbone(other: Path, run: Path) -> None:
