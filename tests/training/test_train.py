@@ -96,12 +96,10 @@ def test_features_need_not_be_stored(run, tmp_path):
     )
     for path in sorted((tmp_path / "a" / "bundle" / "stages").iterdir()):
         assert path.read_bytes() == (tmp_path / "b" / "bundle" / "stages" / path.name).read_bytes(), path.name
-    right, same, cached = (
-        [one.manifest.provenance.metrics[f"test.accuracy.exit-{exit}"] for exit in (1, 2, 3)]
-        for one in (made.bundle, other.bundle, open_bundle(run / "bundle"))
-    )
-    assert right == same and right[2] == cached[2]
-    np.testing.assert_allclose(right[:2], cached[:2], atol=0.1)
+    assert made.bundle.manifest.provenance.metrics == other.bundle.manifest.provenance.metrics
+    lines = [json.loads(line) for line in (tmp_path / "b" / "log.jsonl").read_text().splitlines()]
+    loss = [line["loss"] for line in lines if line["phase"] == "heads"]
+    assert loss[2] < loss[1] < loss[0]
 
 
 def test_methods_share_a_backbone(run, tmp_path):
