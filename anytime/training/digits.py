@@ -15,7 +15,7 @@ import numpy as np
 
 from anytime.model_store import Bundle, Manifest, Store
 from anytime.policy import Trace
-from anytime.policy.columns import top_probability
+from anytime.policy.columns import top_probabilities
 from anytime.training.calibration import calibrate, hold, with_calibration
 from anytime.training.cascade import make_cascade
 from anytime.training.classifier import read_classifier
@@ -71,7 +71,7 @@ def pick_samples(manifest: Manifest, trace: Trace, indices: np.ndarray) -> dict[
     Of each digit the one that exit 1 is surest of and right; and one that only full depth gets right, and surely.
     """
     logits = trace.outputs["logits"]
-    first, last = (top_probability(logits[:, exit - 1], manifest.temperature(exit)) for exit in (1, manifest.exits))
+    first, *_, last = top_probabilities(manifest, trace).T
     right = logits.argmax(axis=2) == trace.label[:, np.newaxis]
     easy = [np.where((trace.label == digit) & right[:, 0], first, -1.0).argmax() for digit in range(10)]
     hard = np.where(~right[:, 0] & right[:, -1], last, -first).argmax()

@@ -13,7 +13,7 @@ import numpy as np
 
 from anytime.model_store import Flow, Manifest
 from anytime.policy import Trace
-from anytime.policy.columns import top_probability, typical_ms
+from anytime.policy.columns import top_probabilities, typical_ms
 from anytime.training.calibration.held import require_labels, require_times
 from anytime.training.calibration.points import candidate_thresholds
 from anytime.training.errors import BadOption
@@ -130,9 +130,7 @@ class _Rows:
     def __init__(self, trace: Trace, manifest: Manifest, flow: Flow, boundary_ms: float, loss: float) -> None:
         logits = trace.outputs["logits"]
         right = (logits.argmax(axis=2) == trace.label[:, np.newaxis]).T
-        tops = np.array(
-            [top_probability(logits[:, exit - 1], manifest.temperature(exit)) for exit in range(1, flow.exits)]
-        )
+        tops = top_probabilities(manifest, trace).T[:-1]
         self._rows, self._boundary_ms = trace.rows, boundary_ms
         self.body_ms, self.head_ms = _times(trace, flow)
         self.full_accuracy = float(right[-1].mean())

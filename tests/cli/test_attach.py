@@ -81,6 +81,7 @@ def test_without_labels_from_a_factory_to_a_folder(folder, tmp_path, capsys):
                  "--json", *QUICK]  # fmt: skip
     assert main(["attach", *map(str, arguments)]) == 0
     said = json.loads(capsys.readouterr().out)
+    assert said["rows"].startswith("train ") and "sha256" not in said["rows"]
     assert said["name"] == "cnn" and said["exits"] == 3 and (tmp_path / "bundle" / "manifest.json").exists()
     assert not (tmp_path / "models").exists()
 

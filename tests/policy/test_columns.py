@@ -10,13 +10,16 @@ from anytime.policy.columns import Columns, top_probability
 from tests.policy.conftest import make_manifest, make_trace, planned
 from tests.policy.test_replay import bundles, policies
 
-OTHERS = {"entropy", "commitment", "learned", "patience", "deadline_ms", "max_ms"}
+OTHERS = {"entropy", "commitment", "learned", "deadline_ms", "max_ms"}
 
 
 @st.composite
 def cases(draw):
-    """A bundle, a policy without clocks and other rules, and a trace of some rows with ties and gaps in its times."""
+    """A bundle at some temperatures, a policy of one rule and no clock, a trace with ties and gaps in its times."""
     manifest = draw(bundles())
+    heat = [[draw(st.sampled_from([0.5, 1.0, 1.7])) for _ in manifest.logits_names] for _ in range(manifest.exits)]
+    known = manifest.calibration.model_copy(update={"temperature": tuple(map(tuple, heat))})
+    manifest = manifest.model_copy(update={"calibration": known})
     random = np.random.default_rng(draw(st.integers(0, 2**32)))
     graphs = sum(1 if stage.body is None else 2 for stage in manifest.stages)
     outputs = {
@@ -29,8 +32,15 @@ def cases(draw):
     fields = {name: value for name, value in draw(policies(manifest)).items() if name not in OTHERS}
     if "level" in fields and fields["level"] == "auto":
         del fields["level"]
-    if "confidence" in fields and draw(st.booleans()):
-        fields["confidence"] = 1 / 3  # what equal logits say
+    if "patience" in fields and draw(st.booleans()):
+        fields.pop("confidence", None)
+    elif "patience" in fields:
+        del fields["patience"]
+    if "confidence" in fields and draw(st.booleans()):  # what some row says to the bit
+        row, exit = draw(st.integers(0, 19)), draw(st.integers(1, manifest.exits))
+        level = manifest.level_names.index(fields["level"]) if "level" in fields else 0
+        said = Verdict(outputs[manifest.logits_names[level]][row, exit - 1], manifest.temperature(exit, level)).top
+        fields["confidence"] = min(said, 1.0)
     return manifest, fields, Trace(outputs, ms)
 
 
@@ -76,8 +86,9 @@ def test_a_temperature_is_read():
 
 @pytest.mark.parametrize(
     "fields",
-    [{"patience": 1}, {"entropy": 0.5}, {"confidence": 0.5, "learned": 0.5}, {"confidence": 0.5, "commitment": 0.5},
-     {"confidence": 0.5, "deadline_ms": 5}, {"max_ms": 5}, {"confidence": 0.5, "level": "auto"}],
+    [{"confidence": 0.5, "patience": 1}, {"entropy": 0.5}, {"confidence": 0.5, "learned": 0.5},
+     {"confidence": 0.5, "commitment": 0.5}, {"confidence": 0.5, "deadline_ms": 5}, {"max_ms": 5},
+     {"confidence": 0.5, "level": "auto"}],
 )  # fmt: skip
 def test_other_rules_and_clocks_are_left_to_the_walk(fields):
     """What it cannot replay it says."""
@@ -95,6 +106,19 @@ def test_only_rows_that_reach_an_unsound_exit_are_refused():
     unsaid = make_trace([[[1, 0, 0], [1, 0, 0]]], ood=[[np.nan, 0]])
     with pytest.raises(HeadOutputInvalid, match="NaN as ood"):
         Columns(make_manifest(2, ood=True), unsaid).replay(planned(make_manifest(2, ood=True), confidence=0.9))
+
+
+def test_one_trace_is_read_under_one_plan_after_another():
+    """What is kept of the last plan serves the next only where that passes and answers at the same exits."""
+    manifest = make_manifest(3, answer="most_confident")
+    draw = np.random.default_rng(1)
+    trace = make_trace(draw.standard_normal((50, 3, 3)) * 3)
+    columns = Columns(manifest, trace)
+    sure: dict[str, object] = {"confidence": 0.9}
+    for fields in (sure, {"confidence": 0.5}, {"patience": 1}, {"confidence": [None, 0.6, None]}, {**sure, "min_exit": 2},
+                   {**sure, "max_exit": 2}, {}, sure):  # fmt: skip
+        plan = planned(manifest, **fields)
+        assert columns.replay(plan).exit.tolist() == [one.exit for one in replay(plan, manifest, trace)]
 
 
 def test_no_rows_end_nowhere():

@@ -8,7 +8,7 @@ import numpy as np
 
 from anytime.model_store import Manifest
 from anytime.policy import Trace
-from anytime.policy.columns import top_probability
+from anytime.policy.columns import top_probabilities
 
 BINS = 10
 FEWEST_ROWS = 20
@@ -25,9 +25,8 @@ def gain_table(manifest: Manifest, trace: Trace, bins: int = BINS, fewest: int =
     bin or from exit to exit: exits do forget.
     """
     logits = trace.outputs["logits"]
-    exits = logits.shape[1]
     right = logits.argmax(axis=2) == trace.label[:, np.newaxis]
-    said = [top_probability(logits[:, exit - 1], manifest.temperature(exit)) for exit in range(1, exits + 1)]
+    said = list(top_probabilities(manifest, trace).T)
     edges = _edges(np.concatenate(said[:-1] or said), bins)
     return {
         "edges": edges.tolist(),

@@ -49,7 +49,7 @@ class Ground:
         self._labels = np.array(level_labels(manifest, trace.label))
 
     def hold(self, policy: Mapping[str, Any]) -> Held:
-        """What a policy does, by the service's own walk; where confidence alone stops rows, over all rows at once.
+        """What a policy does, by the service's own walk; where a confidence or patience alone stops rows, over all at once.
 
         Raises ``PolicyError`` for one that this bundle cannot follow, ``TraceError`` for one that the trace cannot tell.
         """

@@ -9,7 +9,7 @@ import numpy as np
 
 from anytime.model_store import Flow, Manifest
 from anytime.policy import Trace
-from anytime.policy.columns import top_probability
+from anytime.policy.columns import top_probabilities
 from anytime.training.calibration.held import Ground, Held
 
 LOSSES = ("0", "0.5", "1", "2", "5")
@@ -81,9 +81,8 @@ def candidate_thresholds(manifest: Manifest, trace: Trace, steps: int = 200) -> 
 
     Between these lie evenly spaced quantiles of what the exits before the last said, with four digits.
     """
-    early = range(1, trace.outputs["logits"].shape[1])
-    said = [top_probability(trace.outputs["logits"][:, exit - 1], manifest.temperature(exit)) for exit in early]
-    between = np.quantile(np.concatenate(said), np.linspace(0, 1, steps)) if said else np.empty(0)
+    said = top_probabilities(manifest, trace)[:, :-1]
+    between = np.quantile(said, np.linspace(0, 1, steps)) if said.size else np.empty(0)
     return np.unique([0.0, *between.round(4), 1.0])
 
 

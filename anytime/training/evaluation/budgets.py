@@ -13,7 +13,9 @@ import numpy as np
 
 from anytime.model_store import Flow, Manifest, indices
 from anytime.policy import Trace
-from anytime.training.evaluation.sweep import Rule, Sweep, known_ms, sweep
+from anytime.policy.columns import known_ms
+from anytime.training.calibration.held import Ground, Held
+from anytime.training.evaluation.titles import Rule
 
 SHARES = (0.25, 0.5, 0.75, 1.0)
 _STEPS = 201
@@ -85,15 +87,13 @@ def measure_family(manifest: Manifest, flow: Flow, rule: Rule, values: Sequence[
 
     Milliseconds are held against each trace's own base network.
     """
-    tried = sweep(manifest, flow, calibration, rule, values)
-    told = sweep(manifest, flow, test, rule, values)
-    macs = told.cost * flow.macs_full
-    curve = tuple(
-        Point(float(value), float(accuracy), float(spent), float(ms))
-        for value, accuracy, spent, ms in zip(values, told.accuracy, macs, told.ms, strict=True)
-    )
+    grounds = (Ground(manifest, flow, trace) for trace in (calibration, test))
+    tried, told = ([ground.hold({rule: value}) for value in values] for ground in grounds)
+    curve = tuple(Point(float(value), _known(held), held.cost * flow.macs_full, held.ms)
+                  for value, held in zip(values, told, strict=True))  # fmt: skip
     base = measure_base(manifest, flow, calibration)
-    of_macs, of_ms = tried.cost * flow.macs_full / base.macs, tried.ms / base.ms
+    of_macs = np.array([held.cost * flow.macs_full / base.macs for held in tried])
+    of_ms = np.array([held.ms / base.ms for held in tried])
 
     def choose(share: float | None, of_base: np.ndarray) -> Choice:
         at = best_within(tried, of_base, np.inf if share is None else share)
@@ -108,13 +108,19 @@ def measure_family(manifest: Manifest, flow: Flow, rule: Rule, values: Sequence[
     )
 
 
-def best_within(tried: Sweep, of_base: np.ndarray, share: float) -> int | None:
-    """The index of the most accurate value whose ``of_base``, (V,), is within ``share``; of equals the cheapest; or None."""
+def best_within(tried: Sequence[Held], of_base: np.ndarray, share: float) -> int | None:
+    """The index of the most accurate one whose ``of_base``, (V,), is within ``share``; of equals the cheapest; or None."""
     able = np.flatnonzero(of_base <= share * (1 + _SLACK))
     if not len(able):
         return None
-    order = np.lexsort((able, of_base[able], -tried.accuracy[able]))
+    accuracy = np.array([_known(held) for held in tried])
+    order = np.lexsort((able, of_base[able], -accuracy[able]))
     return int(able[order[0]])
+
+
+def _known(held: Held) -> float:
+    assert held.accuracy is not None, "an evaluation is of labelled rows"
+    return held.accuracy
 
 
 def confidences(top: np.ndarray) -> list[float]:

@@ -97,18 +97,14 @@ def _pictures(
         for share in [SHARE] if is_loose(data, labels) else _shares(manifest, data):
             found = read(share, labels)
             yield found.sha256, found
-        if labels is not None:  # as when nobody knew them
+        if labels is not None and is_loose(data, None):  # as when nobody knew them
             blind = read(SHARE, None, labelled=False)
             yield blind.sha256, _labelled(blind, found)
 
-    stated = manifest.provenance.data
+    stated = None if manifest.provenance.data is None else manifest.provenance.data.sha256
     tried = cuts()
     first = next(tried)
-    own = (
-        None
-        if stated is None
-        else next((one for sha256, one in chain([first], tried) if sha256 == stated.sha256), None)
-    )
+    own = None if stated is None else next((one for sha256, one in chain([first], tried) if sha256 == stated), None)
     found = first[1] if own is None else own
     places, notes = match_labels(found.labels, manifest.labels)
     examples = picture_examples(found, _inputs(manifest))

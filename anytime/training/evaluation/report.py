@@ -11,8 +11,8 @@ import numpy as np
 from anytime.model_store import Flow, Manifest, indices
 from anytime.model_store.flow import Nodes
 from anytime.policy import Trace, TraceError
+from anytime.policy.columns import known_ms, top_probabilities
 from anytime.training.evaluation.budgets import Base, Family, confidences, measure_base, measure_family, patiences
-from anytime.training.evaluation.sweep import known_ms, top_probabilities
 from anytime.training.hindsight import (
     destructive_overthinking,
     hindsight_improvability,

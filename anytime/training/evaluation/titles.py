@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
-from anytime.training.evaluation.sweep import Rule
+Rule = Literal["confidence", "patience"]
+"""A stop rule that an evaluation tries."""
 
 _METHODS = {"sdn": "SDN", "ztw": "ZTW"}
 

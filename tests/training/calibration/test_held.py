@@ -1,9 +1,10 @@
+import time
+
 import numpy as np
 import pytest
 
-from anytime.policy import Trace
-from anytime.training.calibration.held import Held, hold, level_labels
-from anytime.training.evaluation.sweep import sweep
+from anytime.policy import PolicyOutOfRange, Trace
+from anytime.training.calibration.held import Ground, Held, hold, level_labels
 from tests.cli.traced import traced
 from tests.policy.conftest import make_flow, make_manifest, make_trace
 
@@ -53,11 +54,31 @@ def test_an_answer_is_judged_at_its_level():
     assert hold({"level": "auto", "confidence": 0.9}, manifest, flow, trace).accuracy == 1.0
 
 
-def test_the_sweep_of_an_evaluation_says_the_same():
-    """Two ways to replay columns at once, written apart."""
-    manifest, flow, trace = make_manifest(4), make_flow(4), traced(300, 4)
-    swept = sweep(manifest, flow, trace, "confidence", [0.0, 0.5, 0.9, 1.0])
-    held = [hold({"confidence": value}, manifest, flow, trace) for value in swept.values]
-    assert [one.accuracy for one in held] == pytest.approx(swept.accuracy.tolist())
-    assert [one.cost for one in held] == pytest.approx(swept.cost.tolist())
-    assert [one.ms for one in held] == pytest.approx(swept.ms.tolist())
+@pytest.mark.parametrize("rule", ["confidence", "patience"])
+def test_ten_thousand_rows_are_searched_in_well_under_a_second(rule):
+    """16 exits, 100 values; in processor time, so that busy neighbours do not count."""
+    manifest, flow, trace = make_manifest(16), make_flow(16), traced(10_000, 16)
+    start = time.process_time()
+    ground = Ground(manifest, flow, trace)
+    values = np.linspace(0, 1, 101).tolist() if rule == "confidence" else range(1, 102)
+    held = [ground.hold({rule: value}) for value in values]
+    assert time.process_time() - start < 2.0
+    assert held[0].exit_shares[0 if rule == "confidence" else 1] > 0.1 and held[-1].exit_shares[-1] == 1.0
+
+
+def test_what_cannot_fire_runs_no_head():
+    """At confidence 1 and at a patience beyond the exits rows go straight to full depth, past the other heads."""
+    manifest, flow = make_manifest(3), make_flow(3)
+    trace = Trace({"logits": np.zeros((2, 3, 3))}, np.ones((2, 6)), np.zeros(2, np.int64))
+    cases = {"confidence": ((0.9, 330, 6.0), (1.0, 310, 4.0)), "patience": ((2, 330, 6.0), (3, 310, 4.0))}
+    for rule, wanted in cases.items():
+        for value, macs, ms in wanted:
+            held = hold({rule: value}, manifest, flow, trace)
+            assert (held.cost * flow.macs_full, held.ms) == (pytest.approx(macs), ms)
+            assert held.exit_shares == (0.0, 0.0, 1.0)
+
+
+def test_a_value_that_no_policy_takes_is_refused():
+    """By the policy's own check."""
+    with pytest.raises(PolicyOutOfRange):
+        hold({"confidence": 1.5}, make_manifest(2), make_flow(2), traced(3, 2))

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from anytime.model_store import build_flow
+from anytime.training.calibration import Held
 from anytime.training.evaluation.budgets import (
     Base,
     Choice,
@@ -11,7 +12,6 @@ from anytime.training.evaluation.budgets import (
     measure_family,
     patiences,
 )
-from anytime.training.evaluation.sweep import Sweep
 from tests.policy.conftest import make_manifest
 from tests.training.evaluation.traces import MS, four, manifest, trace
 
@@ -83,8 +83,10 @@ def test_patience_reads_the_same_heads():
 
 def test_of_equals_the_cheapest_is_taken():
     """Then the first; nothing where nothing fits."""
-    accuracy, cost = np.array([0.8, 0.9, 0.9, 0.9]), np.array([0.1, 0.5, 0.4, 0.4])
-    tried = Sweep("confidence", (0.1, 0.2, 0.3, 0.4), np.zeros((4, 1)), accuracy, cost, cost)
+    cost = np.array([0.1, 0.5, 0.4, 0.4])
+    tried = [
+        Held({}, accuracy, spent, spent, (1.0,)) for accuracy, spent in zip((0.8, 0.9, 0.9, 0.9), cost, strict=True)
+    ]
     assert best_within(tried, cost, np.inf) == 2
     assert best_within(tried, cost, 0.1) == 0
     assert best_within(tried, cost, 0.05) is None

@@ -145,6 +145,16 @@ def test_loose_pictures_are_cut_as_they_were(loose, knew_labels):
     )
 
 
+def test_a_file_of_labels_outranks_folders(folder):
+    """Pictures in two folders are loose ones too, where a file says the class of each."""
+    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.png"))
+    labels = folder.parent / "labels.csv"
+    labels.write_text("".join(f"{name},1\n" for name in names))
+    stated = DataSet(name="pets", sha256="0" * 64)
+    found = read_held_out(str(folder), manifest(seed=0, data=stated), labels=labels)
+    assert set(found.calibration.label.tolist()) == set(found.test.label.tolist()) == {1}
+
+
 def test_arrays_are_cut_as_they_were(tmp_path):
     """Found by their hash, with labels or without; of other rows, or where nothing is known, halves and a word on it."""
     rows = np.random.default_rng(0).standard_normal((40, 4)).astype(np.float32)
