@@ -45,7 +45,9 @@ def test_an_ensemble_at_the_end(tmp_path):
     require_parity(found)
 
 
-@pytest.mark.parametrize(("name", "stored"), [("cnn", "float16"), ("bert", "float32")])
+@pytest.mark.parametrize(("name", "stored"), [
+    ("cnn", "float16"), ("bert", "float32"), ("signal", "float32"), ("channels_last", "float32"),
+])  # fmt: skip
 def test_features_that_were_reduced(networks, name, stored, tmp_path):
     """Of SDN: heads trained on means over a map, stored at half precision, or over tokens, are compared on whole ones."""
     options = dataclasses.replace(QUICK, method="sdn", head=HeadOptions("linear"), stored=stored)
