@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 
@@ -41,42 +42,42 @@ def find_masks(network: Network) -> Mapping[Axis, Mask]:
     """By the axis of the positions, the first mask input that hides them.
 
     It does where the scores stay the same whatever the other inputs hold at positions that the mask leaves out, and change
-    with what they hold there if it does not. Raises ``BadClassifier`` where the network does not run.
+    with what they hold there if it does not. The later half of the positions is tried, as where texts are padded; then the
+    earlier half, for networks that answer by a late token. Raises ``BadClassifier`` where the network does not run.
     """
-    candidates = mask_inputs(network)
+    candidates = [entry for entry in mask_inputs(network) if bind(entry.shape, network.inputs.typical(1))[1] > 1]
     session = open_session(network.model, network.name) if candidates else None
     found: dict[Axis, Mask] = {}
-
-    def depends(entry: NetworkInput, kept: bool) -> bool:
-        """Whether the scores depend on the later half of the positions where the mask leaves that half out."""
+    for entry, is_late in product(candidates, (True, False)):
         assert session is not None, "there is a candidate"
-        runs = [run_session(session, [network.scores], rows, network.name)[0] for rows in _rows(network, entry, kept)]
-        return not apart(runs[0], runs[1]) <= _SAME
-
-    for entry in candidates:
-        if entry.shape[1] in found or bind(entry.shape, network.inputs.typical(1))[1] < 2:
+        if entry.shape[1] in found:
             continue
-        hides = [kept for kept in (True, False) if not depends(entry, kept)]
+        hides = []
+        for kept in (True, False):
+            rows = _rows(network, entry, kept, is_late)
+            first, second = (run_session(session, [network.scores], row, network.name)[0] for row in rows)
+            hides += [kept] if apart(first, second) <= _SAME else []
         if len(hides) == 1:
             found[entry.shape[1]] = Mask(entry.name, entry.shape[1], hides[0])
     return found
 
 
-def _rows(network: Network, mask: NetworkInput, kept: bool) -> Sequence[Mapping[str, np.ndarray]]:
-    """A row twice: the mask leaves out the second half of the positions, where no other input but masks is the same."""
+def _rows(network: Network, mask: NetworkInput, kept: bool, is_late: bool) -> Sequence[Mapping[str, np.ndarray]]:
+    """A row twice: the mask leaves out half of the positions, where no other input but masks is the same."""
     row = network.inputs.random(network.inputs.typical(1))
-    axis, half = mask.shape[1], row[mask.name].shape[1] // 2
+    middle = row[mask.name].shape[1] // 2
+    hidden = slice(middle, None) if is_late else slice(middle)
     row[mask.name][:] = kept
-    row[mask.name][:, half:] = not kept
+    row[mask.name][:, hidden] = not kept
     others = {entry.name: entry for entry in network.inputs.tensors if entry not in mask_inputs(network)}
-    return row, {**row, **{name: _changed(row[name], entry, axis, half) for name, entry in others.items()}}
+    return row, {**row, **{name: _changed(row[name], entry, mask.shape[1], hidden) for name, entry in others.items()}}
 
 
-def _changed(values: np.ndarray, entry: NetworkInput, axis: Axis, half: int) -> np.ndarray:
-    """Other numbers from ``half`` on along ``axis``, where the input has it: for indices 0 and 1 each the other."""
+def _changed(values: np.ndarray, entry: NetworkInput, axis: Axis, hidden: slice) -> np.ndarray:
+    """Other numbers at the ``hidden`` places of ``axis``, where the input has it: for indices 0 and 1 each the other."""
     changed = values.copy()
     for place, one in enumerate(entry.shape):
         if place and one == axis:
-            behind = (slice(None),) * place + (slice(half, None),)
-            changed[behind] = values[behind] + 1 if values.dtype.kind == "f" else values[behind] ^ 1
+            where = (slice(None),) * place + (hidden,)
+            changed[where] = values[where] + 1 if values.dtype.kind == "f" else values[where] ^ 1
     return changed

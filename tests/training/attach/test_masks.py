@@ -39,6 +39,20 @@ def test_running_tells_what_counts(tmp_path, keeps, dtype):
     assert find_masks(network) == {"length": Mask("mask", "length", keeps)}
 
 
+def test_a_network_that_answers_by_its_last_token(tmp_path):
+    """It depends on late positions whatever the mask says, and on early ones only where these count."""
+    graph = Graph(shape=["batch", "length", 4])
+    graph.inputs.append(helper.make_tensor_value_info("mask", TensorProto.INT64, ["batch", "length"]))
+    for name, value in (("last", [2]), ("middle", [1]), ("end", -1)):
+        graph.constant(name, np.array(value, np.int64))
+    counts = graph.add("Unsqueeze", [graph.add("Cast", ["mask"], "counts", to=TensorProto.FLOAT), "last"], "wide")
+    graph.add("ReduceSum", [graph.add("Mul", ["x", counts], "kept"), "middle"], "sum", keepdims=0)
+    graph.add("Add", ["sum", graph.add("Gather", ["x", "end"], "token", axis=1)], "both")
+    graph.linear(graph.linear("both", "a"), "y", 3)
+    network = read_network(save(tmp_path / "graph.onnx", graph.model("y")), axes=LENGTH)
+    assert find_masks(network) == {"length": Mask("mask", "length", keeps=True)}
+
+
 def test_a_fixed_number_of_positions(tmp_path):
     """The axis is then its size."""
     assert find_masks(summed(tmp_path, keeps=True, length=6)) == {6: Mask("mask", 6, keeps=True)}
