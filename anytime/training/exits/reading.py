@@ -43,7 +43,7 @@ class Reading:
             return feature.select(places[0], 0)
         if self.mask is None or mask is None:
             return feature.mean(dim=places)
-        counts = ((mask != 0) == self.mask.keeps).unsqueeze(self.channels)
+        counts = (mask != 0 if self.mask.keeps else mask == 0).unsqueeze(self.channels)
         kept = torch.where(counts, feature, 0.0).sum(dim=places)
         return kept / counts.sum(dim=places).clamp(min=1)
 

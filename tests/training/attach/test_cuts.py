@@ -58,6 +58,22 @@ def test_the_graph_tells_what_an_axis_is(networks):
     assert all(cut.told == cut.channels for name in ("cnn", "vit", "bert") for cut in find_cuts(networks[name]))
 
 
+def test_a_network_as_tensorflow_has_it_is_told(tmp_path):
+    """Pictures (rows, height, width, colours), convolutions between transposes, biases and additions outside them."""
+    graph = Graph(shape=["batch", 8, 8, 3])
+    read, width = "x", 3
+    for number in range(3):
+        kernel = graph.constant(f"k{number}", np.ones((6, width, 3, 3), np.float32))
+        turned = graph.add("Transpose", [read], f"turned{number}", perm=[0, 3, 1, 2])
+        made = graph.add("Conv", [turned, kernel], f"conv{number}", pads=[1, 1, 1, 1])
+        back = graph.add("Transpose", [made], f"back{number}", perm=[0, 2, 3, 1])
+        bias = graph.constant(f"bias{number}", np.ones(6, np.float32))
+        read, width = graph.add("Relu", [graph.add("Add", [back, bias], f"sum{number}")], f"relu{number}"), 6
+    graph.linear(graph.add("ReduceMean", [read], "mean", axes=[1, 2], keepdims=0), "y", 3, rows=6)
+    cuts = find_cuts(graph.read(tmp_path, "y"))
+    assert [(cut.tensor, cut.kind, cut.told) for cut in cuts] == [(f"relu{number}", "map", 3) for number in range(3)]
+
+
 @pytest.mark.parametrize(("shape", "told", "channels", "kind"), [
     ((7, 16), None, 2, "tokens"), ((7, 16), 1, 1, "signal"), ((16, "length"), None, 1, "signal"), ((16,), None, 1, "vector"),
     ((8, 4, 4), None, 1, "map"), ((4, 4, 8), 3, 3, "map"), (("side", "side", 8), None, 3, "map"),
