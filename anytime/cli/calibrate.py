@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from anytime.cli.given import write
+from anytime.cli.given import add_where, write
 from anytime.cli.named import add_bundle, open_named
 from anytime.cli.recording import record_rows, recording_bar
 from anytime.cli.table import table
@@ -28,10 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     rows.add_argument("--traces", type=Path, metavar="FILE.npz",
                       help="traces of the calibration split: rows that nothing was trained on")  # fmt: skip
     rows.add_argument("--data", metavar="DATA",
-                      help="record them: a data set's name, a folder with a folder of pictures per class, or a .npz file "
-                           "of inputs and label, of which the calibration split is taken")  # fmt: skip
-    parser.add_argument("--data-dir", type=Path, metavar="DIR",
-                        help="where data sets lie (default: $ANYTIME_DATA, else the cache)")  # fmt: skip
+                      help="record them: the calibration split of pictures (a folder per class, or loose), of an .npz of "
+                           "inputs, label and perhaps split, or of a data set by name")  # fmt: skip
+    add_where(parser)
     parser.add_argument("--out", type=Path, metavar="FOLDER",
                         help="write the bundle to a new folder (default: the next version in the store)")  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print one JSON value")
@@ -39,13 +38,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Raises ``TrainingError``, ``TraceError``, ``StoreError`` or ``OSError``, with nothing written; returns 0."""
-    from anytime.model_store import copy_bundle
     from anytime.training.calibration import calibrate
+    from anytime.training.export_bundle import recalibrate
 
     bundle = open_named(args.bundle, args.store)
     trace = _trace(args, bundle)
     calibration = calibrate(bundle.manifest, bundle.flow, trace)
-    written = write(lambda folder: copy_bundle(bundle, folder, calibration=calibration), args)
+    written = write(lambda folder: recalibrate(bundle, calibration, folder), args)
     if args.json:
         manifest = written.manifest
         print(json.dumps({"name": manifest.name, "version": manifest.version, "folder": str(written.folder),
@@ -61,8 +60,9 @@ def _trace(args: argparse.Namespace, bundle: Bundle) -> Trace:
 
     if args.traces is None:
         return _recorded(args, bundle)
-    if args.data_dir is not None:
-        raise BadOption("--data-dir goes with --data; traces are read as they are: leave it out")
+    for option, value in (("--data-dir", args.data_dir), ("--labels", args.labels)):
+        if value is not None:
+            raise BadOption(f"{option} goes with --data; traces are read as they are: leave it out")
     return load_trace(args.traces, bundle.manifest)
 
 
@@ -70,7 +70,8 @@ def _recorded(args: argparse.Namespace, bundle: Bundle) -> Trace:
     from anytime.training.evaluation.held_out import read_held_out
     from anytime.training.record import Recorder
 
-    held_out = read_held_out(args.data, args.data_dir, bundle.manifest, show_progress=not args.json)
+    held_out = read_held_out(args.data, bundle.manifest, folder=args.data_dir, labels=args.labels,
+                             show_progress=not args.json)  # fmt: skip
     for note in held_out.notes:
         print(f"note: {note}", file=sys.stderr)
     with recording_bar() as bar:

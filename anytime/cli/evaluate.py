@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from anytime.cli.given import add_where
 from anytime.cli.named import BUNDLE, open_named
 from anytime.cli.recording import record_rows, recording_bar
 
@@ -26,12 +27,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("bundles", nargs="+", metavar="BUNDLE", help=BUNDLE)
     data = parser.add_mutually_exclusive_group()
     data.add_argument("--data", metavar="DATA",
-                      help="a data set's name, a folder with a folder of pictures per class, or a .npz file of inputs, "
-                           "label and perhaps split (default: traces beside the bundle)")  # fmt: skip
+                      help="pictures (a folder per class, or loose), an .npz of inputs, label and perhaps split, or a "
+                           "data set's name (default: traces beside the bundle)")  # fmt: skip
     data.add_argument("--traces", type=Path, metavar="DIR",
                       help="traces recorded before: calibration.npz and test.npz, in a folder each if several")  # fmt: skip
-    parser.add_argument("--data-dir", type=Path, metavar="DIR",
-                        help="where data sets lie (default: $ANYTIME_DATA, else the cache)")  # fmt: skip
+    add_where(parser)
     parser.add_argument("--rows", type=int, metavar="N", help="record at most so many rows of each split, at random")
     parser.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="a new folder for report, plots and traces"
@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
 def _refuse_recording(args: argparse.Namespace) -> None:
     from anytime.training.errors import BadOption
 
-    for option in ("rows", "data_dir"):
+    for option in ("rows", "data_dir", "labels"):
         if getattr(args, option) is not None:
             raise BadOption(f"--{option.replace('_', '-')} goes with --data; without it traces are read as they are")
 
@@ -78,7 +78,8 @@ def _refuse_recording(args: argparse.Namespace) -> None:
 def _held_out(args: argparse.Namespace, bundle: Bundle) -> HeldOut:
     from anytime.training.evaluation.held_out import read_held_out
 
-    return read_held_out(args.data, args.data_dir, bundle.manifest, args.rows, show_progress=not args.json)
+    return read_held_out(args.data, bundle.manifest, folder=args.data_dir, labels=args.labels, rows=args.rows,
+                         show_progress=not args.json)  # fmt: skip
 
 
 def _record(bundles: Sequence[Bundle], held_out: Sequence[HeldOut]) -> list[Traces]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -21,6 +22,14 @@ def add_store(parser: argparse.ArgumentParser) -> None:
     target.add_argument("--store", type=Path, default=Path(os.environ.get("ANYTIME_STORE") or "models"), metavar="DIR",
                         help="publish into this store (default: $ANYTIME_STORE, else ./models)")  # fmt: skip
     target.add_argument("--out", type=Path, metavar="FOLDER", help="write the bundle to a new folder instead")
+
+
+def add_where(parser: argparse.ArgumentParser) -> None:
+    """``--data-dir`` and ``--labels``: what ``--data`` alone does not say."""
+    parser.add_argument("--data-dir", type=Path, metavar="DIR",
+                        help="where a named data set's files lie (default: $ANYTIME_DATA, else the cache)")  # fmt: skip
+    parser.add_argument("--labels", type=Path, metavar="FILE",
+                        help="lines of picture,class index; for arrays a class index per line")  # fmt: skip
 
 
 def add_preprocess(parser: argparse.ArgumentParser) -> None:
@@ -63,19 +72,22 @@ def check_out(args: argparse.Namespace) -> None:
 
 
 def report_made(bundle: Bundle, traces: Mapping[str, Trace], run: Path, *, as_json: bool) -> None:
-    """What was made, how good each exit is, whether early exits are worth it, and where the traces are."""
+    """What was made of which rows, how good each exit is, whether early exits are worth it, and where the traces are."""
     from anytime.training.savings import judge, measure_savings
 
     manifest = bundle.manifest
     verdict = judge(measure_savings(manifest, bundle.flow, traces["calibration"], traces["test"]))
-    metrics = manifest.provenance.metrics
+    metrics, data = manifest.provenance.metrics, manifest.provenance.data
+    rows = None if data is None or data.split is None else re.sub(r" \(sha256 \w+\)", "", data.split)
     if as_json:
         said = {"name": manifest.name, "version": manifest.version, "exits": manifest.exits, "metrics": metrics,
-                "folder": str(bundle.folder), "traces": str(run / "traces"), "digest": bundle.digest,
+                "rows": rows, "folder": str(bundle.folder), "traces": str(run / "traces"), "digest": bundle.digest,
                 "verdict": verdict.as_json()}  # fmt: skip
         print(json.dumps(said))
         return
     print(f"{manifest.name} version {manifest.version}: {manifest.exits} exits, in {bundle.folder}")
+    if rows is not None:
+        print(f"  rows: {rows}")
     calibration = manifest.calibration
     costs = None if calibration is None else calibration.cost
     for exit, (name, share) in enumerate(metrics.items(), start=1):

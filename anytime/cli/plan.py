@@ -65,22 +65,13 @@ def run(args: argparse.Namespace) -> int:
         made = serve_chosen(known, plan.exits, network, examples, folder, name=args.name or manifest.name, device=device,
                             progress=how.progress, say=how.say)  # fmt: skip
         how.say("timing both bundles in turns")
-        point = _point(args.loss, known.bundle, made.bundle)
-        gain = measure_gain(known, made, network, examples, point=point, boundary_ms=args.boundary_ms)
+        gain = measure_gain(known, made, network, examples, loss=args.loss, boundary_ms=args.boundary_ms)
     _report(plan, publish(made.bundle, args), gain, as_json=args.json)
     return 0
 
 
 def _beside(run: Path) -> Path:
     return run.absolute().with_name(f"{run.resolve().name}-planned") if run.name else Path(f"{run.resolve()}-planned")
-
-
-def _point(loss: float, *bundles: Bundle) -> str:
-    """The operating point of this loss, where both have it."""
-    name = f"accuracy-{loss:g}"
-    known = [{point.name for point in one.manifest.calibration.operating_points} for one in bundles
-             if one.manifest.calibration is not None]  # fmt: skip
-    return name if all(name in names for names in known) else "accuracy-1"
 
 
 def _report(plan: ExitPlan, bundle: Bundle | None = None, gain: Gain | None = None, *, as_json: bool) -> None:
@@ -122,11 +113,11 @@ def _plan_lines(plan: ExitPlan) -> list[str]:
 def _gain_lines(gain: Gain) -> list[str]:
     def column(one: Measured) -> list[str]:
         return [f"{one.exits} exits", f"{one.accuracy:.1%}", f"{one.full_ms:.3f}", f"{one.overhead:.1%}",
-                f"{one.point_accuracy:.1%}", f"{one.point_ms:.3f}"]  # fmt: skip
+                f"{one.policy_accuracy:.1%}", f"{one.policy_ms:.3f}"]  # fmt: skip
 
-    point = gain.after.point
+    asked = f"a loss of {gain.loss:g}"
     said = ["on test rows", "accuracy at full depth", "ms at full depth", "heads and boundaries, over the network alone",
-            f"accuracy at {point}", f"ms at {point}"]  # fmt: skip
+            f"accuracy at {asked}", f"ms at {asked}"]  # fmt: skip
     head, *rows = zip(said, column(gain.before), column(gain.after), strict=True)
     change = "saved" if gain.saved >= 0 else "lost"
-    return [*table(head, rows), f"{abs(gain.saved):.1%} of the milliseconds at {point} are {change}."]
+    return [*table(head, rows), f"{abs(gain.saved):.1%} of the milliseconds at {asked} are {change}."]

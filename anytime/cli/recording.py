@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from anytime.policy import Trace
-    from anytime.training.evaluation.held_out import Rows
+    from anytime.training.examples import Part
     from anytime.training.record import Recorder
 
 _PIECE = 64
@@ -24,16 +24,16 @@ def recording_bar() -> Progress:
     return Progress(*columns, console=Console(stderr=True), transient=True)
 
 
-def record_rows(recorder: Recorder, rows: Rows, bar: Progress, title: str) -> Trace:
-    """Every row through every graph."""
+def record_rows(recorder: Recorder, part: Part, bar: Progress, title: str) -> Trace:
+    """Every row through every graph; the labels are known."""
     import numpy as np
 
     from anytime.training.record import join
 
-    task = bar.add_task(title, total=len(rows.label))
+    task = bar.add_task(title, total=len(part))
     pieces = []
-    for start in range(0, len(rows.label), _PIECE):
-        indices = np.arange(start, min(start + _PIECE, len(rows.label)))
-        pieces.append(recorder.record(rows.inputs(indices), rows.label[indices]))
+    for start in range(0, len(part), _PIECE):
+        indices = np.arange(start, min(start + _PIECE, len(part)))
+        pieces.append(recorder.record(part.rows.take(indices), None if part.label is None else part.label[indices]))
         bar.update(task, advance=len(indices))
     return join(pieces)

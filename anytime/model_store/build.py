@@ -45,18 +45,26 @@ def write_bundle(folder: Path, draft: Mapping[str, object], files: Mapping[str, 
     return dataclasses.replace(bundle, folder=folder)
 
 
-def copy_bundle(bundle: Bundle, folder: Path, **changes: object) -> Bundle:
+def copy_bundle(
+    bundle: Bundle, folder: Path, *, contents: Mapping[str, bytes] | None = None, **changes: object
+) -> Bundle:  # fmt: skip
     """The bundle once more in ``folder``, which must not exist, with other fields of the manifest; nothing else changes.
 
-    ``changes`` are JSON-able data. Raises ``FileExistsError`` and the ``BundleError`` that names what is wrong with the
-    changes or with the files as they are now; on either nothing is left behind.
+    ``changes`` are JSON-able data; ``contents``: of files that are new or other. Raises ``FileExistsError`` and the
+    ``BundleError`` that names what is wrong with the changes or with the files as they are now; on either nothing is left
+    behind.
     """
+    others = contents or {}
     raw = {**json.loads(bundle.manifest.to_json()), **changes}
+    raw["files"] |= {file: _listed(data) for file, data in others.items()}
     manifest = parse_manifest(json.dumps(raw, allow_nan=False).encode())
     with _appearing(folder) as temp:
         for file in manifest.files:
             (temp / file).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(bundle.path(file), temp / file)
+            if file in others:
+                (temp / file).write_bytes(others[file])
+            else:
+                shutil.copyfile(bundle.path(file), temp / file)
         write_manifest(temp, manifest)
         copy = open_bundle(temp)
     return dataclasses.replace(copy, folder=folder)
@@ -111,10 +119,15 @@ def _write(folder: Path, raw: dict[str, Any], files: Mapping[str, Content]) -> B
         location = folder / path
         location.parent.mkdir(parents=True, exist_ok=True)
         location.write_bytes(data)
-        listed[path] = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+        listed[path] = _listed(data)
     text = json.dumps({**raw, "format": FORMAT, "files": listed})
     write_manifest(folder, parse_manifest(text.encode()))
     return open_bundle(folder)
+
+
+def _listed(data: bytes) -> dict[str, Any]:
+    """A file's entry in the manifest."""
+    return {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
 
 
 def _serialised(content: Content) -> bytes:

@@ -29,7 +29,7 @@ from anytime.training.attach.session import open_session, run_session
 from anytime.training.calibration import calibrate
 from anytime.training.errors import BadLabel, BadOption, ParityBroken, RunFailed
 from anytime.training.examples import Examples, Part, gather, some
-from anytime.training.exits import Cached, Channels, Method, Reading, export_exits, fit_exits, read_cuts
+from anytime.training.exits import Cached, Channels, Fresh, Method, Reading, export_exits, fit_exits, read_cuts
 from anytime.training.exits.cached import imitated
 from anytime.training.loop import Device, Keeping, Progress
 from anytime.training.methods.schedules import ENSEMBLES, HEADS, Schedule
@@ -95,24 +95,27 @@ class Made:
 def add_exits(
     name: str, network: Network, cuts: Sequence[Cut], examples: Examples, options: ExitOptions, run: Path, *,
     device: Device, progress: Progress | None = None, say: Callable[[str], None] = lambda text: None,
-    recipe: str | None = None, features_home: Path | None = None,
+    recipe: str | None = None, features_home: Path | None = None, fresh: Fresh | None = None,
 ) -> Made:  # fmt: skip
     """Train exits behind ``cuts`` and write the bundle to ``run / "bundle"``, replacing one that is there.
 
     ``run`` keeps features, checkpoints, log and traces: a run that was killed goes on. ``features_home``: where features are
-    read from and kept instead, such as another run's. ``say`` is told of each step. Raises a ``TrainingError``:
-    ``BadLabel`` where labels are needed and unknown, ``ParityBroken`` where a graph computes something else than it should;
-    nothing half-written is left.
+    read from and kept instead, such as another run's. ``fresh``: the training rows, where none of their features are stored.
+    ``say`` is told of each step. Raises a ``TrainingError``: ``BadLabel`` where labels are needed and unknown,
+    ``ParityBroken`` where a graph computes something else than it should; nothing half-written is left.
     """
     _check(name, network, examples, options)
     readings = read_cuts(network, cuts, options.head, options.channels, say)
     claim(run / RUN, _about(network, cuts, examples, options, readings))
     pieces = cut(network, cuts)
-    views, held = _cached(network, pieces, examples, options, readings, features_home or run / FEATURES, say)
+    views, held = _cached(
+        network, pieces, examples, options, readings, features_home or run / FEATURES, say, stored=fresh is None
+    )
     method = make_method(options, [one.shape[1:] for one in held.features], network.classes)
     say(f"training {len(cuts)} exits on {device}")
-    fit_exits(method, views, held, heads=options.heads, ensembles=options.ensembles, seed=options.seed, device=device,
-              keeping=Keeping(run), progress=progress)  # fmt: skip
+    rows = replace(fresh, readings=readings) if fresh else views
+    fit_exits(method, rows, held, heads=options.heads, ensembles=options.ensembles, seed=options.seed,
+              device=device, keeping=Keeping(run), progress=progress)  # fmt: skip
     say("exporting")
     exported = export_exits(method, pieces, readings, network.inputs, network.classes)
     attached = assemble(
@@ -198,9 +201,9 @@ def metrics_of(trace: Trace, *, is_agreement: bool) -> dict[str, float]:
 
 def _cached(
     network: Network, pieces: Sequence[Piece], examples: Examples, options: ExitOptions, readings: Sequence[Reading],
-    home: Path, say: Callable[[str], None],
+    home: Path, say: Callable[[str], None], stored: bool,
 ) -> tuple[list[Cached], Cached]:  # fmt: skip
-    """The training rows, once per view, and those that exits are reported on while they are trained."""
+    """The training rows, once per view, if they are to be ``stored``; and those that exits are reported on meanwhile."""
     shrink = [one.shrink() for one in readings]
 
     def computed(part: Part) -> Cached:
@@ -211,7 +214,7 @@ def _cached(
         return Cached(found.cuts, found.logits, label)
 
     views = []
-    for number, part in enumerate(examples.train, start=1):
+    for number, part in enumerate(examples.train if stored else (), start=1):
         say(f"features of {len(part):,} rows" + (f", view {number}" if len(examples.train) > 1 else ""))
         views.append(computed(part))
     return views, computed(some(examples.calibration, HELD_ROWS, options.seed))

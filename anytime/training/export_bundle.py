@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 
-from anytime.model_store import Bundle, open_bundle, write_bundle
+from anytime.model_store import Bundle, Manifest, copy_bundle, open_bundle, write_bundle
 from anytime.model_store.build import Content
 from anytime.model_store.manifest import MANIFEST, StartFile
 from anytime.model_store.npz import NpzUnreadable, read_npz
@@ -20,6 +24,8 @@ from anytime.training.errors import BadOption, RunFailed
 from anytime.training.parity import BATCHES, Difference, compare_whole, inputs_of, require_parity
 from anytime.training.run_folder import BUNDLE, ROWS, RUN
 from anytime.training.whole import MODEL, WEIGHTS, model_files, runs_one_row, whole_network
+
+_OF_EXIT = re.compile(r"test\.(accuracy|agreement)\.exit-\d+")
 
 
 @dataclass(frozen=True)
@@ -95,12 +101,31 @@ def export_bundle(compared: Compared, folder: Path, *, inline_bytes: int = INLIN
         file: bundle.path(file).read_bytes() for file in bundle.manifest.files if file not in made
     }
     files |= model_files(compared.whole, inline_bytes)
-    files[CARD] = write_card(bundle.manifest, one_row=runs_one_row(bundle)).encode()
-    curve = draw_curve(bundle.manifest)
-    if curve is not None:
-        files[CURVE] = curve
+    files |= _papers(bundle, bundle.manifest)
     draft = bundle.manifest.model_dump(mode="json", exclude={"format", "files"})
     return write_bundle(folder, draft, files)
+
+
+def recalibrate(bundle: Bundle, calibration: Mapping[str, Any], folder: Path) -> Bundle:
+    """The bundle with another calibration, in ``folder``, which must not exist. Raises as ``copy_bundle``.
+
+    Of its test metrics those of single exits stay, which no calibration moves; those of policies were of the former one and
+    go. The card and the curve of an export are written anew, so that they say what the manifest says.
+    """
+    provenance = bundle.manifest.provenance.model_dump(mode="json")
+    provenance["metrics"] = {name: one for name, one in provenance["metrics"].items() if _OF_EXIT.fullmatch(name)}
+    changes: dict[str, Any] = {"calibration": dict(calibration), "provenance": provenance}
+    is_exported = MODEL in bundle.manifest.files and MODEL not in bundle.weight_files
+    fields = {**bundle.manifest.model_dump(mode="json"), **changes}
+    contents = _papers(bundle, Manifest.model_validate_json(json.dumps(fields))) if is_exported else None
+    return copy_bundle(bundle, folder, contents=contents, **changes)
+
+
+def _papers(bundle: Bundle, manifest: Manifest) -> dict[str, bytes]:
+    """The card and, where somebody knows a share, the curve. ``manifest``: as it is to be."""
+    curve = draw_curve(manifest)
+    card = write_card(manifest, one_row=runs_one_row(bundle)).encode()
+    return {CARD: card} if curve is None else {CARD: card, CURVE: curve}
 
 
 def _kept(path: Path) -> Batch:

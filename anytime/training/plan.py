@@ -100,9 +100,9 @@ def _check(trace: Trace, flow: Flow, boundary_ms: float, most: int, loss: float)
         raise BadOption("the bundle has one exit, and there is nothing to choose; give one with exits before the last")
     if most < 2:
         raise BadOption(f"at most {most} exits leave nothing to choose; wanted 2 or more, the last included")
-    if not (boundary_ms >= 0 and loss >= 0):
+    if not (0 <= boundary_ms < float("inf") and 0 <= loss <= 100):
         raise BadOption(
-            f"a boundary of {boundary_ms} ms and a loss of {loss} points; wanted numbers that are not below 0"
+            f"a boundary of {boundary_ms} ms and a loss of {loss} points; wanted 0 ms or more, and 0 to 100 points"
         )
     if flow.exits > _BITS:
         raise BadOption(f"{flow.exits} exits; a plan chooses among at most {_BITS}: make the run with fewer")

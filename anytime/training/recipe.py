@@ -3,7 +3,8 @@
 name = "fashion-resnet"        of the model in the store
 [data]                         name, calibration, size, augmentation
 [backbone]                     network, options = {...}, schedule = {...}
-[exits]                        at, method, views, distil, head = {...}, ztw = {...}, heads = {...}, ensembles = {...}
+[exits]                        at, method, features, views, distil, head = {...}, ztw = {...}, heads = {...},
+                               ensembles = {...}
 """
 
 from __future__ import annotations
@@ -47,10 +48,15 @@ class BackboneRecipe:
 
 @dataclass(frozen=True)
 class ExitsRecipe:
-    """``at``: blocks, from 1, or ``every``, or ``shares`` (SDN's six). ``views``: augmented copies of the training rows."""
+    """``at``: blocks, from 1, or ``every``, or ``shares`` (SDN's six).
+
+    ``features``: ``cached``, computed once and stored, for ``views`` of the training rows: as they are, then augmented, each
+    time anew; or ``fresh``, computed at every step from pictures augmented anew each epoch, as in the papers.
+    """
 
     at: tuple[int, ...] | Literal["every", "shares"] = "every"
     method: MethodName = "ztw"
+    features: Literal["cached", "fresh"] = "cached"
     views: int = 1
     distil: bool = False
     head: HeadOptions = field(default_factory=HeadOptions)
@@ -142,6 +148,11 @@ def _check_together(recipe: Recipe, table: Mapping[str, Any], said: str) -> None
         )
     if exits.views > 1 and recipe.data.augmentation == "none":
         raise BadRecipe(f"{said}: exits.views is {exits.views} and data.augmentation none: all views would be the same")
+    if exits.features == "fresh" and (exits.views > 1 or exits.distil):
+        raise BadRecipe(
+            f"{said}: exits.features is fresh, which is for labels and augments every epoch anew; leave out exits.views and "
+            "exits.distil, or take cached features"
+        )
     if exits.views < 1:
         raise BadRecipe(f"{said}: exits.views is {exits.views}; wanted 1 or more")
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from anytime.model_store import Bundle
 from anytime.policy import Trace
 from anytime.training.add_exits import Made, add_exits, renamed
 from anytime.training.attach import Network, choose_cuts, find_cuts
-from anytime.training.calibration import Held, hold
+from anytime.training.calibration import Held, cheapest_policy, hold
 from anytime.training.examples import Examples, gather
 from anytime.training.finished import Finished
 from anytime.training.loop import Device, Progress
@@ -34,10 +35,10 @@ class Measured:
     """A row that hears every exit and goes on to the last."""
     overhead_ms: float
     """Of that, the heads before the last exit and the boundaries."""
-    point: str
-    """The operating point."""
-    point_accuracy: float
-    point_ms: float
+    policy: Mapping[str, Any]
+    """The cheapest that loses at most what may be lost, as found on the calibration rows."""
+    policy_accuracy: float
+    policy_ms: float
 
     @property
     def overhead(self) -> float:
@@ -49,13 +50,15 @@ class Measured:
 class Gain:
     """A run's bundle with all its exits, and the one made of it, timed in turns on the same rows and machine."""
 
+    loss: float
+    """Points of accuracy, in percent, that may be lost against full depth."""
     before: Measured
     after: Measured
 
     @property
     def saved(self) -> float:
-        """Milliseconds at the operating point, as a part of what they were."""
-        return 1.0 - self.after.point_ms / self.before.point_ms
+        """Milliseconds under each one's policy, as a part of what they were."""
+        return 1.0 - self.after.policy_ms / self.before.policy_ms
 
 
 def serve_chosen(
@@ -78,34 +81,34 @@ def serve_chosen(
 
 
 def measure_gain(
-    run: Finished, made: Made, network: Network, examples: Examples, *, point: str, boundary_ms: float
+    run: Finished, made: Made, network: Network, examples: Examples, *, loss: float, boundary_ms: float
 ) -> Gain:  # fmt: skip
-    """Both bundles on their test traces, at the operating point called ``point``.
+    """Both bundles on their test traces, each under its cheapest policy that loses at most ``loss`` points.
 
     Times are measured now, for a run's may be of another day and machine: 180 rows, the bundles in turns.
     """
     bundles = (run.bundle, made.bundle)
     rows = renamed(network, gather(examples.test, _TIMED_ROWS)[0])
     rounds = [[record(bundle, rows).ms for bundle in bundles] for _ in range(_ROUNDS)]
-    before, after = (
-        measure(bundle, replace(trace, ms=np.tile(np.median(np.concatenate(ms), axis=0), (trace.rows, 1))), point,
-                boundary_ms)
-        for bundle, trace, ms in zip(bundles, (run.traces["test"], made.traces["test"]), zip(*rounds, strict=True),
-                                     strict=True)
-    )  # fmt: skip
-    return Gain(before, after)
+    found = []
+    for bundle, traces, ms in zip(bundles, (run.traces, made.traces), zip(*rounds, strict=True), strict=True):
+        test = traces["test"]
+        timed = replace(test, ms=np.tile(np.median(np.concatenate(ms), axis=0), (test.rows, 1)))
+        policy = cheapest_policy(bundle.manifest, bundle.flow, traces["calibration"], loss)
+        found.append(measure(bundle, timed, policy, boundary_ms))
+    return Gain(loss, *found)
 
 
-def measure(bundle: Bundle, trace: Trace, point: str, boundary_ms: float) -> Measured:
-    """What a bundle does on a trace, with ``boundary_ms`` for every stage that a row runs."""
+def measure(bundle: Bundle, trace: Trace, policy: Mapping[str, Any], boundary_ms: float) -> Measured:
+    """At full depth and under ``policy`` on a trace, with ``boundary_ms`` for every stage that a row runs."""
     manifest, flow = bundle.manifest, bundle.flow
     ms = np.median(trace.ms, axis=0)
     early = sum(float(ms[node.index]) for node in flow.heads[:-1])
-    full, held = (hold(policy, manifest, flow, trace) for policy in ({}, {"target": point}))
+    full, held = (hold(one, manifest, flow, trace) for one in ({}, policy))
     boundaries = boundary_ms * flow.exits
     return Measured(
         exits=flow.exits, accuracy=_known(full), full_ms=float(ms.sum()) + boundaries, overhead_ms=early + boundaries,
-        point=point, point_accuracy=_known(held), point_ms=held.ms + boundary_ms * _stages(held),
+        policy=policy, policy_accuracy=_known(held), policy_ms=held.ms + boundary_ms * _stages(held),
     )  # fmt: skip
 
 

@@ -16,11 +16,12 @@ from anytime.training.add_exits import HELD_ROWS, Made, add_exits, check_name
 from anytime.training.apart import TOLERANCE, apart
 from anytime.training.attach import Chain, Network, choose_cuts, cut, find_cuts, read_network
 from anytime.training.data.augment import Augmentation, augmentation_named
-from anytime.training.data.batches import batches
+from anytime.training.data.batches import augmented, batches
 from anytime.training.data.data_set import DataSet
 from anytime.training.data.read import read_data
 from anytime.training.errors import BadRecipe, ParityBroken, RunFailed
 from anytime.training.examples import Examples, picture_examples
+from anytime.training.exits import Fresh
 from anytime.training.export_backbone import INPUT, export_backbone, place_name
 from anytime.training.loop import Device, Keeping, Progress, train
 from anytime.training.models.backbone import Backbone, evaluating
@@ -101,8 +102,20 @@ def train_recipe(
     examples = _examples(recipe, data, network)
     said = json.dumps(recipe.as_json(), sort_keys=True)
     theirs = None if backbone_of is None else backbone_of / FEATURES
+    fresh = _fresh(recipe, backbone, places, data, device) if recipe.exits.features == "fresh" else None
+    home = theirs if theirs is not None and theirs.is_dir() else None
     return add_exits(recipe.name, network, cuts, examples, recipe.exit_options(), run, device=device, progress=progress,
-                     say=say, recipe=said, features_home=theirs if theirs and theirs.is_dir() else None)  # fmt: skip
+                     say=say, recipe=said, features_home=home, fresh=fresh)  # fmt: skip
+
+
+def _fresh(recipe: Recipe, backbone: Backbone, places: Sequence[int], data: DataSet, device: Device) -> Fresh:
+    augmentation = _augmentation(recipe, data)
+
+    def taking(epoch: int) -> Callable[[np.ndarray], np.ndarray]:
+        take = augmented(data.train, seed=recipe.seed, epoch=epoch, augmentation=augmentation)
+        return lambda rows: take(rows).inputs
+
+    return Fresh(backbone, places, taking, data.train.labels, device, recipe.exits.heads.epochs)
 
 
 def _check_export(backbone: Backbone, places: Sequence[int], chain: Chain, data: DataSet) -> None:
@@ -141,9 +154,8 @@ def _augmentation(recipe: Recipe, data: DataSet) -> Augmentation:
 
 
 def _examples(recipe: Recipe, data: DataSet, network: Network) -> Examples:
-    augmentation = _augmentation(recipe, data)
-    views = recipe.exits.views if augmentation != Augmentation() else 0
-    return picture_examples(data, network.inputs, views=views, seed=recipe.seed, augmentation=augmentation)
+    return picture_examples(data, network.inputs, views=recipe.exits.views, seed=recipe.seed,
+                            augmentation=_augmentation(recipe, data))  # fmt: skip
 
 
 def _take_backbone(other: Path, run: Path) -> None:

@@ -160,6 +160,33 @@ def test_evaluate_sees_no_row_that_was_trained_on(folder, tmp_path, capsys):
         np.testing.assert_allclose(then.outputs["logits"], now.outputs["logits"], atol=1e-5)
 
 
+@pytest.mark.parametrize("how", [["--labels", "labels.csv"], ["--distil"]])
+def test_loose_pictures_take_the_whole_road(folder, tmp_path, capsys, how):
+    """Attached with labels or without, then evaluated and calibrated with them: on the rows that were held out then."""
+    (tmp_path / "loose").mkdir()
+    for path in sorted((folder / "pictures").rglob("*.png")):
+        (tmp_path / "loose" / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "loose" / "60.png").write_bytes((tmp_path / "loose" / "0.png").read_bytes())
+    (tmp_path / "labels.csv").write_text("".join(f"{number}.png,{number % 5}\n" for number in range(61)))
+    data = ["--data", "loose", "--labels", "labels.csv"]
+    attach = [folder / "cnn.onnx", "--data", "loose", *how, "--preprocess", json.dumps(SPEC), "--seed", "3", *QUICK]
+    assert main(["attach", *map(str, attach)]) == 0
+    assert "; 1 row is a repeat, equal rows in one part" in capsys.readouterr().out
+    assert main(["evaluate", "cnn", *data, "--out", "report", "--json"]) == 0
+    (report,) = json.loads(capsys.readouterr().out)["reports"]
+    assert report["notes"] == ["1 row is a repeat, equal rows in one part"]
+    manifest = Store(Path("models")).open("cnn").manifest
+    for split in ("calibration", "test"):
+        (path,) = Path("report", "traces").rglob(f"{split}.npz")
+        then, now = (load_trace(one, manifest) for one in (Path("runs/cnn/traces", f"{split}.npz"), path))
+        np.testing.assert_allclose(then.outputs["logits"], now.outputs["logits"], atol=1e-5)
+        assert then.label.tolist() == now.label.tolist() or how == ["--distil"]
+    assert main(["calibrate", "cnn", *data, "--json"]) == 0
+    calibrated = capsys.readouterr()
+    assert json.loads(calibrated.out)["rows"] == report["calibration_rows"]
+    assert "note: 1 row is a repeat" in calibrated.err
+
+
 @pytest.mark.parametrize(("more", "says"), [
     (["--at", "nowhere"], "no tensor 'nowhere'"),
     (["--exits", "1"], "1 exits leave nothing to cut"),
@@ -185,4 +212,6 @@ def test_data_that_do_not_fit(folder, capsys, tmp_path):
     assert "zoo.py" in refused(capsys, folder / "zoo.py", "--data", folder / "pictures")
     rows = np.zeros((50, 3, 32, 32), np.float32)
     np.savez(tmp_path / "rows.npz", pixel_values=rows, label=np.arange(50) % 9)
-    assert "the network tells 5 classes" in refused(capsys, folder / "cnn.onnx", "--data", "rows.npz")
+    assert "20 of 50 are none of the 5 classes; wanted 0 to 4" in refused(
+        capsys, folder / "cnn.onnx", "--data", "rows.npz"
+    )

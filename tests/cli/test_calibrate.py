@@ -90,6 +90,7 @@ def test_nothing_is_written_where_something_is_wrong(bundle, rows, tmp_path, cap
         (["--traces", str(tmp_path / "unlabelled.npz"), *out], "needs rows with labels"),
         (["--traces", str(rows), *out], "wanted 1"),
         (["--traces", str(tmp_path / "calibration.npz"), "--data-dir", "x", *out], "--data-dir goes with --data"),
+        (["--traces", str(tmp_path / "calibration.npz"), "--labels", "x", *out], "--labels goes with --data"),
         (["--traces", str(tmp_path / "calibration.npz"), "--out", str(bundle.folder)], "exists already"),
     ):
         assert main(["calibrate", str(bundle.folder), *words]) == FAULT

@@ -80,6 +80,9 @@ FAULTS = [
     (["pair", "--data", "rows.npz", "--rows", "0"], "0 rows; wanted at least 1"),
     (["pair", "--traces", "t", "--rows", "5"], "--rows goes with --data"),
     (["pair", "--data-dir", "d"], "--data-dir goes with --data"),
+    (["pair", "--labels", "l.csv"], "--labels goes with --data"),
+    (["pair", "--data", "rows.npz", "--labels", "none.csv"], "none.csv cannot be read"),
+    (["pair", "--data", "rows.npz", "--data-dir", "d"], "means nothing for rows.npz"),
     (["pair", "--traces", "t"], "looked for calibration.npz and test.npz in t/pair and t"),
 ]
 

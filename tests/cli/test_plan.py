@@ -32,12 +32,15 @@ def test_the_chosen_exits_become_the_next_version(made, tmp_path, capsys):
     assert plan(made / "run", *ALL, "--store", store, "--run", into) == 0
     said = capsys.readouterr().out
     assert "not served" in said and "ms a row with exits 1, 4" in said and "net version 2: 2 exits" in said
-    assert "4 exits" in said and "ms at accuracy-1" in said and "heads and boundaries" in said
+    assert "4 exits" in said and "ms at a loss of 100" in said and "heads and boundaries" in said
     assert Store(store).open("net").manifest.exits == 2
     assert plan(made / "run", *ALL, "--store", store, "--run", into, "--name", "small", "--json") == 0
     told = json.loads(capsys.readouterr().out)
     assert (told["name"], told["version"], told["plan"]["exits"]) == ("small", 1, [1, 4])
-    assert told["gain"]["before"]["exits"] == 4 and told["gain"]["after"]["exits"] == 2
+    gain = told["gain"]
+    assert gain["before"]["exits"] == 4 and gain["after"]["exits"] == 2 and gain["loss"] == 100
+    assert all(gain[one]["policy"] == {"confidence": 0.0} for one in ("before", "after"))
+    assert gain["after"]["policy_ms"] < gain["after"]["full_ms"]
 
 
 def test_the_run_folder_lies_beside_the_run(made, tmp_path, capsys, monkeypatch):
@@ -66,6 +69,7 @@ def test_nothing_is_trained_where_nothing_is_asked_or_gained(made, tmp_path, cap
 @pytest.mark.parametrize(("more", "says"), [
     (["--most", "1"], "at most 1 exits leave nothing to choose"),
     (["--loss", "-1"], "a loss of -1.0 points"),
+    (["--loss", "inf"], "a loss of inf points; wanted 0 ms or more, and 0 to 100 points"),
     (["--device", "tpu"], "no device 'tpu' here"),
     (["--data", "no/where.npz", *ALL], "no/where.npz"),
 ])  # fmt: skip

@@ -120,6 +120,19 @@ def test_a_copy_differs_in_what_is_asked_alone(folder, tmp_path):
         assert copy.path(file).read_bytes() == bundle.path(file).read_bytes()
 
 
+def test_a_copy_may_hold_other_files(folder, tmp_path):
+    """One in place of what it was and one that was not there; their hashes are listed, and all else stays."""
+    bundle = open_bundle(folder)
+    copy = copy_bundle(bundle, tmp_path / "copy", contents={"card.md": b"# other", "notes/a.txt": b"new"})
+    assert copy.path("card.md").read_bytes() == b"# other" and copy.path("notes/a.txt").read_bytes() == b"new"
+    assert copy.manifest.files.keys() == bundle.manifest.files.keys() | {"notes/a.txt"}
+    others = bundle.manifest.files.keys() - {"card.md"}
+    assert {file: copy.manifest.files[file] for file in others} == {
+        file: bundle.manifest.files[file] for file in others
+    }
+    assert open_bundle(copy.folder).digest == copy.digest
+
+
 def test_a_copy_appears_whole_or_not_at_all(folder, tmp_path):
     """Changes that do not fit, a target that exists, or a file that was damaged since: nothing is left behind."""
     bundle = open_bundle(folder)

@@ -8,7 +8,7 @@ import numpy as np
 
 from anytime.training.add_exits import ExitOptions, add_exits
 from anytime.training.attach import choose_cuts, find_cuts
-from anytime.training.examples import read_arrays
+from anytime.training.examples import read_examples
 from anytime.training.loop import choose_device
 from anytime.training.methods.schedules import Schedule
 from tests.training.attach.networks import mlp
@@ -23,7 +23,7 @@ def make_run(folder: Path, options: ExitOptions = QUICK, network=None) -> Path:
     rows = network.inputs.random(network.inputs.typical(90), seed=1)
     label = np.random.default_rng(0).integers(0, network.classes, 90)
     np.savez(folder / "data.npz", **rows, label=label)
-    examples = read_arrays(folder / "data.npz", network.inputs)
+    examples = read_examples(str(folder / "data.npz"), network.inputs, network.classes)
     cuts = choose_cuts(network, find_cuts(network), count=3)
     add_exits("net", network, cuts, examples, options, folder / "run", device=choose_device("cpu", "float32"))
     return folder / "run"

@@ -17,7 +17,7 @@ from anytime.training.add_exits import ExitOptions, add_exits
 from anytime.training.attach import choose_cuts, find_cuts
 from anytime.training.attach.session import open_session, run_session
 from anytime.training.errors import BadLabel, BadOption, ParityBroken, RunFailed
-from anytime.training.examples import gather, read_arrays
+from anytime.training.examples import gather, read_examples
 from anytime.training.loop import choose_device
 from anytime.training.methods.schedules import Schedule
 from anytime.training.methods.ztw import ZtwOptions
@@ -33,7 +33,7 @@ def examples_of(network, folder: Path, *, labelled=True):
     inputs = network.inputs.random(network.inputs.typical(ROWS), seed=1)
     label = {"label": np.random.default_rng(0).integers(0, network.classes, ROWS)} if labelled else {}
     np.savez(folder / "data.npz", **inputs, **label)
-    return read_arrays(folder / "data.npz", network.inputs, labelled=labelled)
+    return read_examples(str(folder / "data.npz"), network.inputs, network.classes, labelled=labelled)
 
 
 def make(network, folder, options=QUICK, *, labelled=True, run="run", **more):

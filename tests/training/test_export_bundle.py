@@ -4,9 +4,11 @@ import shutil
 import numpy as np
 import pytest
 
-from anytime.model_store import Store, open_bundle, write_bundle
+from anytime.model_store import Store, copy_bundle, open_bundle, write_bundle
+from anytime.training.card import write_card
+from anytime.training.curve import draw_curve
 from anytime.training.errors import BadOption, ParityBroken, RunFailed
-from anytime.training.export_bundle import compare, export_bundle, find_source
+from anytime.training.export_bundle import compare, export_bundle, find_source, recalibrate
 from anytime.training.parity import Difference
 from tests.bundles import BUNDLES, spelled
 from tests.training.exported_runs import make_run
@@ -46,6 +48,29 @@ def test_a_run(tmp_path):
     shutil.rmtree(run / "bundle")
     with pytest.raises(RunFailed, match="has made no bundle yet"):
         find_source(run)
+
+
+def test_another_calibration(stress_store, tmp_path):
+    """What a bundle says of its policies is of the new one: figures of the former go, an export's card and curve are new."""
+    bundle = open_bundle(Store(stress_store).folder("slices", 1))
+    accuracy = [0.5 + exit / 100 for exit in range(bundle.manifest.exits)]
+    metrics = {f"test.accuracy.exit-{exit}": one for exit, one in enumerate(accuracy, start=1)}
+    provenance = {**bundle.manifest.provenance.model_dump(), "metrics": {**metrics, "test.cost.default": 0.4}}
+    told = copy_bundle(bundle, tmp_path / "told", provenance=provenance)
+    exported = export_bundle(compare(find_source(told.folder)), tmp_path / "exported")
+    shares = [0.0] * (bundle.manifest.exits - 1) + [1.0]
+    point = {"name": "accuracy-7", "policy": {"confidence": 0.7}, "accuracy": 0.42, "cost": 0.9, "ms": None,
+             "exit_shares": shares}  # fmt: skip
+    calibration = {"accuracy": accuracy, "operating_points": [point], "default_policy": {"confidence": 0.7}}
+    made = recalibrate(exported, calibration, tmp_path / "made")
+    assert made.manifest.provenance.metrics == metrics and made.manifest.calibration.accuracy == tuple(accuracy)
+    card, curve = ((one / name).read_bytes() for one, name in ((made.folder, "card.md"), (made.folder, "curve.svg")))
+    assert b"`accuracy-7`" in card and b"accuracy-7" not in exported.path("card.md").read_bytes()
+    assert (card, curve) == (write_card(made.manifest).encode(), draw_curve(made.manifest))
+    assert export_bundle(compare(find_source(made.folder)), tmp_path / "again").digest == made.digest
+    bare = recalibrate(told, calibration, tmp_path / "bare")
+    assert bare.path("card.md").read_bytes() == told.path("card.md").read_bytes()
+    assert bare.manifest.provenance.metrics == metrics
 
 
 def test_what_differs_is_not_written(tmp_path):

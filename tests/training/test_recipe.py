@@ -72,6 +72,9 @@ def test_values_can_be_changed(tmp_path):
     ({"exits": {"ztw": {"ensemble": "none", "ensemble_final": True}}}, "ensemble_final"),
     ({"exits": {"views": 2}, "data": {"name": "digits", "augmentation": "none"}}, "all views would be the same"),
     ({"exits": {"views": 0}}, "exits.views is 0"),
+    ({"exits": {"views": 2, "features": "fresh"}}, "leave out exits.views"),
+    ({"exits": {"distil": True, "features": "fresh"}}, "or take cached features"),
+    ({"exits": {"features": "frsh"}}, "exits.features"),
     ({"exits": {"head": {"kind": "cnov"}}}, "exits.head.kind: Input should be 'conv'"),
 ])  # fmt: skip
 def test_what_is_wrong_is_named(more, says):

@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 
+from anytime.training.calibration import cheapest_policy, hold
 from anytime.training.finished import find_again, read_finished
 from anytime.training.serve_chosen import measure, measure_gain, serve_chosen
 from tests.training.finished_runs import CPU
@@ -60,18 +61,22 @@ def test_broken_off_it_goes_on(run, found, tmp_path):
 def test_what_a_bundle_costs_by_hand(run):
     """With 1 ms a graph and half a one a boundary: seven graphs, three early heads, four stages."""
     trace = dataclasses.replace(run.traces["test"], ms=np.ones_like(run.traces["test"].ms))
-    found = measure(run.bundle, trace, "accuracy-1", 0.5)
+    found = measure(run.bundle, trace, {"target": "accuracy-1"}, 0.5)
     assert (found.exits, found.accuracy, found.full_ms, found.overhead_ms) == (4, 1.0, 9.0, 5.0)
     assert found.overhead == pytest.approx(5 / 4)
-    free = measure(run.bundle, trace, "accuracy-1", 0.0)
-    assert free.point_accuracy == found.point_accuracy and 1.0 <= free.point_ms < found.point_ms <= 9.0
+    free = measure(run.bundle, trace, {"target": "accuracy-1"}, 0.0)
+    assert free.policy_accuracy == found.policy_accuracy and 1.0 <= free.policy_ms < found.policy_ms <= 9.0
 
 
 def test_both_bundles_are_timed(run, found, tmp_path):
-    """Before and after on the same rows; what is saved follows from the two."""
+    """Before and after on the same rows, at a loss that no stored point has; what is saved follows from the two."""
     made = serve(run, found, tmp_path / "planned")
-    gain = measure_gain(run, made, *found, point="accuracy-1", boundary_ms=0.0)
+    gain = measure_gain(run, made, *found, loss=1.5, boundary_ms=0.0)
     assert (gain.before.exits, gain.after.exits) == (4, 2)
     assert gain.before.accuracy == gain.after.accuracy == 1.0
-    assert gain.saved == pytest.approx(1 - gain.after.point_ms / gain.before.point_ms)
+    assert gain.saved == pytest.approx(1 - gain.after.policy_ms / gain.before.policy_ms)
+    for bundle, traces, told in ((run.bundle, run.traces, gain.before), (made.bundle, made.traces, gain.after)):
+        wanted = cheapest_policy(bundle.manifest, bundle.flow, traces["calibration"], 1.5)
+        assert told.policy == wanted and told.policy_accuracy == hold(wanted, bundle.manifest, bundle.flow,
+                                                                      traces["test"]).accuracy  # fmt: skip
     assert all(0 < one.overhead_ms < one.full_ms for one in (gain.before, gain.after))

@@ -79,6 +79,37 @@ def test_broken_off_it_goes_on(run, tmp_path):
         assert path.read_bytes() == (folder / "bundle" / "stages" / path.name).read_bytes(), path.name
 
 
+def test_features_need_not_be_stored(run, tmp_path):
+    """Exits trained on fresh features, broken off and gone on, are those of a run left alone; nothing is stored."""
+    stored = sorted((run / "features").iterdir())
+    fresh = {"at": [1, 2], "features": "fresh", "heads": {"epochs": 3}, "ensembles": {"epochs": 3}}
+
+    def stop(position, share):
+        if position.phase == "heads" and position.epoch == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_recipe(recipe(exits=fresh), tmp_path / "a", device=CPU, backbone_of=run, progress=stop)
+    assert sorted((run / "features").iterdir()) == stored
+    made, other = (
+        train_recipe(recipe(exits=fresh), tmp_path / name, device=CPU, backbone_of=run) for name in ("a", "b")
+    )
+    for path in sorted((tmp_path / "a" / "bundle" / "stages").iterdir()):
+        assert path.read_bytes() == (tmp_path / "b" / "bundle" / "stages" / path.name).read_bytes(), path.name
+    assert made.bundle.manifest.provenance.metrics == other.bundle.manifest.provenance.metrics
+    lines = [json.loads(line) for line in (tmp_path / "b" / "log.jsonl").read_text().splitlines()]
+    loss = [line["loss"] for line in lines if line["phase"] == "heads"]
+    assert loss[2] < loss[1] < loss[0]
+
+
+def test_linear_heads_on_fresh_features(run, tmp_path):
+    """They read means over maps, as those that were stored are."""
+    fresh = {"at": [1, 2], "features": "fresh", "method": "sdn", "head": {"kind": "linear"}, "heads": {"epochs": 1}}
+    made = train_recipe(recipe(exits=fresh), tmp_path / "run", device=CPU, backbone_of=run)
+    assert made.bundle.manifest.exits == 3
+    assert all(stage.head.params < 250 for stage in made.bundle.manifest.stages[:-1])
+
+
 def test_methods_share_a_backbone(run, tmp_path):
     """SDN on the trained backbone of another run trains heads only; other places or data are refused."""
     sdn = recipe(name="sdn", exits={"at": [1, 2], "views": 2, "method": "sdn", "heads": {"epochs": 3}})

@@ -13,7 +13,7 @@ from anytime.model_store.manifest import Calibration
 from anytime.policy import Trace
 from anytime.training.calibration.gain import gain_table
 from anytime.training.calibration.held import Ground, level_labels, require_labels
-from anytime.training.calibration.points import base_cost, candidate_thresholds, choose_points, search
+from anytime.training.calibration.points import base_cost, candidate_thresholds, choose_points, losing_at_most, search
 from anytime.training.calibration.temperature import fit_temperature
 
 LOSSLESS = "accuracy-0"
@@ -42,6 +42,18 @@ def calibrate(manifest: Manifest, flow: Flow, trace: Trace) -> dict[str, Any]:
         "operating_points": [held.as_point(name) for name, held in points.items()],
         "default_policy": dict(points[LOSSLESS].policy),
     }
+
+
+def cheapest_policy(manifest: Manifest, flow: Flow, trace: Trace, loss: float) -> Mapping[str, Any]:
+    """The policy that ``calibrate`` would store as ``accuracy-<loss>``, for any ``loss`` in points, 0 to 100.
+
+    ``manifest`` holds the temperatures already. Raises ``TracesUnfit`` unless every row has a label.
+    """
+    require_labels(trace)
+    ground = Ground(manifest, flow, trace)
+    held = losing_at_most(search(ground, candidate_thresholds(manifest, trace)), ground.hold({}), loss)
+    assert held is not None, "among those tried is never to stop, which loses nothing"
+    return held.policy
 
 
 def measure_exits(manifest: Manifest, flow: Flow, trace: Trace) -> dict[str, Any]:

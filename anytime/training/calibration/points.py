@@ -32,8 +32,7 @@ def choose_points(tried: Iterable[Held], full: Held, base_cost: float) -> dict[s
     ``full``: what full depth does there. ``base_cost``: the base network's multiply-adds over ``macs_full``.
     """
     tried = list(tried)
-    assert full.accuracy is not None, "accuracies are asked of labelled traces"
-    points = {f"accuracy-{loss}": cheapest(tried, full.accuracy - float(loss) / 100) for loss in LOSSES}
+    points = {f"accuracy-{loss}": losing_at_most(tried, full, float(loss)) for loss in LOSSES}
     points |= {f"cost-{share}": most_accurate(tried, share / 100 * base_cost) for share in SHARES}
     return {name: held for name, held in points.items() if held is not None}
 
@@ -97,6 +96,12 @@ def _at(exits: frozenset[int], threshold: float, count: int) -> float | list[flo
     if len(exits) == count - 1:
         return threshold
     return [threshold if exit in exits else None for exit in range(1, count + 1)]
+
+
+def losing_at_most(tried: Iterable[Held], full: Held, loss: float) -> Held | None:
+    """The cheapest that loses at most so many points of what ``full`` depth gets right."""
+    assert full.accuracy is not None, "accuracies are asked of labelled traces"
+    return cheapest(tried, full.accuracy - loss / 100)
 
 
 def cheapest(held: Iterable[Held], accuracy: float) -> Held | None:

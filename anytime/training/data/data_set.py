@@ -13,6 +13,7 @@ from anytime.model_store.manifest import Level, Preprocess
 from anytime.training.data.normalise import Normalisation
 from anytime.training.data.official import Part
 from anytime.training.data.pictures import Shape, View
+from anytime.training.data.repeats import Repeats
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,9 +57,9 @@ class DataSet:
     """Three splits that share no row.
 
     What is cut here (calibration, unless the data has one; test, if the data has none) parts no repeated picture either.
-    Parts that are published stay as they are: ``shared`` counts the calibration and test pictures that also occur, to the
-    byte, in a split before theirs. ``None``: nobody looked, as every file would have to be read; then only rows are known
-    to be apart.
+    Parts that are published stay as they are: ``repeats`` counts the pictures that occur again, to the byte, and those that
+    are held out and yet in a split before theirs. ``None``: nobody looked, as every file would have to be read; then only
+    rows are known to be apart.
     """
 
     name: str
@@ -70,7 +71,7 @@ class DataSet:
     levels: tuple[Level, ...] | None = None
     augmentation: str = "none"
     """What the papers do to this set's training pictures, by its name in ``augment``."""
-    shared: int | None = None
+    repeats: Repeats | None = None
     strangers: tuple[str, ...] = ()
     """Files that were read and whose checksums are not the published ones."""
 
@@ -92,8 +93,8 @@ class DataSet:
     def provenance(self) -> dict[str, Any]:
         """The manifest's ``provenance.data``."""
         said = ", ".join(f"{split.name} {len(split)} (sha256 {split.sha256[:16]})" for split in self.splits)
-        if self.shared:
-            said += f"; {self.shared} held-out pictures also occur in an earlier split"
+        if self.repeats is not None and self.repeats.rows:
+            said += f"; {self.repeats}"
         if self.strangers:
             said += f"; not the published files: {', '.join(self.strangers)}"
         return {"name": self.name, "sha256": self.sha256, "split": said}

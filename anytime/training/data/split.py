@@ -10,6 +10,7 @@ from anytime.model_store.manifest import Preprocess
 from anytime.training.data.data_set import DataSet, Split
 from anytime.training.data.normalise import Normalisation, measure
 from anytime.training.data.official import Official, Part
+from anytime.training.data.repeats import Repeats, count_repeats
 from anytime.training.errors import BadOption
 
 TEST_SHARE, TEST_SEED = 0.2, 0
@@ -42,7 +43,7 @@ def split_data(
     )
     return DataSet(
         name, *splits, official.labels, normal.preprocess(_stated(train)), official.levels, augmentation,
-        shared=_count_shared(splits, train, keys), strangers=official.strangers,
+        repeats=_count_repeats(splits, train, keys), strangers=official.strangers,
     )  # fmt: skip
 
 
@@ -99,15 +100,12 @@ def _split(name: str, part: Part, rows: np.ndarray | None, normalisation: Normal
     return Split(name, part, np.arange(len(part)) if rows is None else rows, normalisation)
 
 
-def _count_shared(splits: Sequence[Split], train: Part, keys: Sequence[bytes] | None) -> int | None:
-    """How many pictures also occur in a split before their own; ``None`` where nobody looked."""
-    known: set[bytes] = set()
-    shared = 0
+def _count_repeats(splits: Sequence[Split], train: Part, keys: Sequence[bytes] | None) -> Repeats | None:
+    """``None`` where nobody looked."""
+    found = []
     for split in splits:
         all_keys = keys if split.part is train else split.part.pictures.keys()
         if all_keys is None:
             return None
-        own = [all_keys[row] for row in split.rows.tolist()]
-        shared += sum(key in known for key in own)
-        known.update(own)
-    return shared
+        found.append([all_keys[row] for row in split.rows.tolist()])
+    return count_repeats(found)

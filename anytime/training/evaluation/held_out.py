@@ -1,88 +1,138 @@
-"""The rows that a bundle is evaluated on: of a data set by name, of a folder of pictures, or of a file of arrays."""
+"""The rows that a bundle is evaluated on: of a data set by name, of pictures in a folder, or of a file of arrays."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
 from anytime.model_store import Manifest
-from anytime.model_store.manifest import Input, Preprocess
-from anytime.training.data import ENTRIES, DataSet, Split, read_data
-from anytime.training.errors import BadOption, DataMisfit
-from anytime.training.evaluation.arrays import read_arrays
-
-SPLITS = ("calibration", "test")
-
-
-@dataclass(frozen=True, eq=False)
-class Rows:
-    """Some rows of one split: their labels, as the bundle counts them, and their inputs, made when asked for."""
-
-    label: np.ndarray
-    """(rows,)"""
-    inputs: Callable[[np.ndarray], Mapping[str, np.ndarray]]
-    """(B,) indices -> (B, ...) by input name"""
+from anytime.training.attach import Inputs, NetworkInput
+from anytime.training.data import ENTRIES, DataSet
+from anytime.training.data.repeats import Repeats
+from anytime.training.errors import BadData, BadOption, DataMisfit
+from anytime.training.examples import Arrays, Part, picture_examples, some
+from anytime.training.examples.arrays import Cut
+from anytime.training.examples.read import SHARE, is_arrays, is_loose, read_pictures, read_rows
 
 
 @dataclass(frozen=True)
 class HeldOut:
-    """``notes``: what is not known about these rows and this bundle, for the report."""
+    """``notes``: what is not known about these rows and this bundle, for the report. Every row has a label."""
 
-    calibration: Rows
-    test: Rows
+    calibration: Part
+    test: Part
     notes: tuple[str, ...] = ()
 
 
 def read_held_out(
-    data: str, folder: Path | None, manifest: Manifest, rows: int | None = None, *, show_progress: bool = False
-) -> HeldOut:
-    """At most ``rows`` of each split of a data set's name, a folder of a folder per class, or an ``.npz`` file.
+    data: str, manifest: Manifest, *, folder: Path | None = None, labels: Path | None = None, rows: int | None = None,
+    show_progress: bool = False,
+) -> HeldOut:  # fmt: skip
+    """At most ``rows`` of each split of what ``read_examples`` reads, with labels as the bundle counts them.
 
-    Pictures are cut by the seed, and become inputs by the preprocessing, that the bundle states.
-    Raises ``BadOption``, ``DataMisfit`` or what ``read_data`` and ``read_arrays`` raise.
+    Pictures become inputs by the preprocessing that the bundle states. Where the bundle was made from these very rows, they
+    are cut as then; else by the bundle's seed, and a note says what is doubtful. Raises ``BadOption``, ``DataMisfit`` or
+    what ``read_examples`` raises.
     """
     if rows is not None and rows < 1:
         raise BadOption(f"{rows} rows; wanted at least 1 of each split")
     seed = manifest.provenance.seed or 0
-    if data.endswith(".npz"):
-        arrays = read_arrays(Path(data), manifest, seed)
-        parts = [_some(arrays.label, arrays.rows(split), arrays.inputs, rows, seed) for split in SPLITS]
-        return HeldOut(parts[0], parts[1], arrays.notes)
-    entry, spec = _picture_input(manifest)
-    is_folder = data not in ENTRIES and Path(data).is_dir()
-    name, place = ("folder", Path(data)) if is_folder else (data, folder)
+    found = (
+        _arrays(data, manifest, seed, folder, labels)
+        if is_arrays(data)
+        else _pictures(data, manifest, seed, folder, labels, show_progress=show_progress)
+    )
+    if rows is None:
+        return found
+    return replace(found, calibration=some(found.calibration, rows, seed), test=some(found.test, rows, seed))
 
-    def cut(share: float | None) -> DataSet:
-        return read_data(name, place, seed=seed, preprocess=spec, calibration=share, show_progress=show_progress)
 
-    found = _as_it_was(manifest, cut)
+def _arrays(data: str, manifest: Manifest, seed: int, folder: Path | None, labels: Path | None) -> HeldOut:
+    """As the file's ``split`` says, as the bundle's own rows were cut, or else in halves."""
+    if folder is not None:
+        raise BadOption(f"a folder of data sets is given ({folder}) and means nothing for {data}; leave it out")
+    arrays = read_rows(data, _inputs(manifest), len(manifest.labels), labels=labels)
+    doubts: tuple[str, ...] = ()
+    if arrays.split is not None:
+        cut = arrays.given(("calibration", "test"))
+    elif (own := _own_cut(arrays, manifest, seed)) is not None:
+        cut = own
+    else:
+        cut, doubts = arrays.halves(seed), (_doubt(manifest, arrays.path.name),)
+    return HeldOut(arrays.part(cut["calibration"]), arrays.part(cut["test"]), (*doubts, *_told(arrays.repeats(cut))))
+
+
+def _own_cut(arrays: Arrays, manifest: Manifest, seed: int) -> Cut | None:
+    """How the rows were cut when the bundle was made from them, with labels or without; ``None``: it was not."""
+    stated = manifest.provenance.data
+    if stated is None:
+        return None
+    try:
+        cuts = [arrays.thirds(seed, by_label=by_label) for by_label in (True, False)]
+    except BadData:  # too few to have made a bundle from
+        return None
+    return next((one for one in cuts if arrays.sha256(one) == stated.sha256), None)
+
+
+def _pictures(
+    data: str, manifest: Manifest, seed: int, folder: Path | None, labels: Path | None, *, show_progress: bool
+) -> HeldOut:
+    spec = manifest.inputs[0].preprocess
+    if spec is None:
+        raise BadOption(
+            f"{manifest.name} does not say how pictures become inputs; give an .npz file of inputs and labels"
+        )
+
+    def read(share: float, labels: Path | None, *, labelled: bool = True) -> DataSet:
+        return read_pictures(data, manifest.labels, folder=folder, labels=labels, labelled=labelled, preprocess=spec,
+                             seed=seed, calibration=share, show_progress=show_progress)  # fmt: skip
+
+    def cuts() -> Iterator[tuple[str, DataSet]]:
+        """The cuts that a bundle may have been made from, each by its hash."""
+        for share in [SHARE] if is_loose(data, labels) else _shares(manifest, data):
+            found = read(share, labels)
+            yield found.sha256, found
+        if labels is not None:  # as when nobody knew them
+            blind = read(SHARE, None, labelled=False)
+            yield blind.sha256, _labelled(blind, found)
+
+    stated = manifest.provenance.data
+    tried = cuts()
+    first = next(tried)
+    own = (
+        None
+        if stated is None
+        else next((one for sha256, one in chain([first], tried) if sha256 == stated.sha256), None)
+    )
+    found = first[1] if own is None else own
     places, notes = match_labels(found.labels, manifest.labels)
-    parts = [_pictures(split, places, entry, spec, rows, seed) for split in (found.calibration, found.test)]
-    return HeldOut(parts[0], parts[1], (*notes, *_doubts(manifest, found)))
+    examples = picture_examples(found, _inputs(manifest))
+    calibration, test = (Part(part.rows, None if part.label is None else places[part.label])
+                         for part in (examples.calibration, examples.test))  # fmt: skip
+    doubts = (_doubt(manifest, found.name),) if own is None else ()
+    return HeldOut(calibration, test, (*notes, *doubts, *_told(found.repeats)))
 
 
-def _shares(manifest: Manifest) -> list[float | None]:
+def _labelled(blind: DataSet, known: DataSet) -> DataSet:
+    """The rows of the one, with the labels that the other knows of them: both were cut from the same pictures."""
+    train, calibration, test = (replace(split, part=known.train.part) for split in blind.splits)
+    return replace(blind, train=train, calibration=calibration, test=test)
+
+
+def _shares(manifest: Manifest, data: str) -> list[float]:
     """How much of the train part a bundle may have been calibrated on: as its recipe says, the set's own, or attach's."""
     try:
         recipe = json.loads(manifest.provenance.recipe or "{}")
         said = recipe.get("data", {}).get("calibration")
     except (ValueError, AttributeError):
         said = None
-    return list(dict.fromkeys([said if isinstance(said, float) else None, None, 0.2]))
-
-
-def _as_it_was(manifest: Manifest, cut: Callable[[float | None], DataSet]) -> DataSet:
-    """The cut that the bundle was made from, if one of the shares gives it; else the first."""
-    made_from = manifest.provenance.data
-    first, *others = _shares(manifest)
-    found = cut(first)
-    if made_from is None or found.sha256 == made_from.sha256:
-        return found
-    return next((one for one in map(cut, others) if one.sha256 == made_from.sha256), found)
+    own = ENTRIES[data if data in ENTRIES else "folder"].calibration
+    return list(dict.fromkeys([said if isinstance(said, float) else own, own, SHARE]))
 
 
 def match_labels(data: Sequence[str], bundle: Sequence[str]) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -100,55 +150,28 @@ def match_labels(data: Sequence[str], bundle: Sequence[str]) -> tuple[np.ndarray
     return np.arange(len(data)), (note,)
 
 
-def _picture_input(manifest: Manifest) -> tuple[Input, Preprocess]:
-    entry = manifest.inputs[0]
-    if len(manifest.inputs) > 1 or entry.preprocess is None:
-        why = (
-            f"takes {len(manifest.inputs)} inputs"
-            if len(manifest.inputs) > 1
-            else "does not say how pictures become inputs"
-        )
-        raise BadOption(f"{manifest.name} {why}; give an .npz file of inputs and labels instead of pictures")
-    return entry, entry.preprocess
+def _inputs(manifest: Manifest) -> Inputs:
+    """Traces are recorded row by row, so that it does not matter whether a graph takes more."""
+    entries = tuple(NetworkInput(entry.name, entry.dtype, entry.shape) for entry in manifest.inputs)
+    return Inputs(entries, manifest.axes, one_row=True)
 
 
-def _pictures(split: Split, places: np.ndarray, entry: Input, spec: Preprocess, rows: int | None, seed: int) -> Rows:
-    def inputs(indices: np.ndarray) -> Mapping[str, np.ndarray]:
-        if entry.dtype == "uint8":
-            pixels = split.batch(indices)
-            made = pixels.transpose(0, 3, 1, 2) if spec.layout == "chw" else pixels
-        else:
-            made = split.inputs(indices).astype(entry.dtype)
-        shape = [size for size in entry.shape[1:] if isinstance(size, int)]
-        return {entry.name: np.ascontiguousarray(made).reshape(len(indices), *shape)}
-
-    return _some(places[split.labels], np.arange(len(split)), inputs, rows, seed)
-
-
-def _some(
-    label: np.ndarray,
-    among: np.ndarray,
-    inputs: Callable[[np.ndarray], Mapping[str, np.ndarray]],
-    rows: int | None,
-    seed: int,
-) -> Rows:
-    """All of ``among``, or so many at random, in their order."""
-    if rows is not None and rows < len(among):
-        among = np.sort(np.random.default_rng(seed).choice(among, rows, replace=False))
-    return Rows(label[among], lambda indices: inputs(among[indices]))
-
-
-def _doubts(manifest: Manifest, found: DataSet) -> tuple[str, ...]:
-    """What speaks against the bundle having been trained on none of these rows."""
+def _doubt(manifest: Manifest, name: str) -> str:
+    """What speaks against the bundle having been trained on none of these rows, where their hash is not its own."""
     stated = manifest.provenance.data
-    if stated is None or manifest.provenance.seed is None:
-        return ("the bundle does not say on which rows it was trained; some of these may be among them",)
-    if stated.name != found.name:
-        return (
-            f"the bundle was made from {stated.name!r}; rows of {found.name!r} may be among what it was trained on",
-        )
-    if stated.sha256 is not None and stated.sha256 != found.sha256:
-        return (
-            "the splits are not those that the bundle was made from; it may have been trained on some of these rows",
-        )
-    return ()
+    if stated is None:
+        return "the bundle does not say on which rows it was trained; some of these may be among them"
+    if stated.sha256 is None:
+        return f"the bundle was made from {stated.name!r}, with no hash told; it may have been trained on some of these rows"
+    if stated.name != name:
+        return f"the bundle was made from {stated.name!r}; rows of {name!r} may be among what it was trained on"
+    return (
+        f"these rows, or how they are cut, are not those of {name!r} that the bundle was made from; it may have been "
+        f"trained on some of them"
+    )
+
+
+def _told(repeats: Repeats | None) -> tuple[str, ...]:
+    if repeats is None:
+        return ("nobody looked for repeated pictures, as every file would have to be read",)
+    return (str(repeats),) if repeats.rows else ()

@@ -25,7 +25,7 @@ class Part:
 
 @dataclass(frozen=True, eq=False)
 class Examples:
-    """Three parts that share no row. ``train`` may hold several views: the same rows, augmented anew."""
+    """Three parts that share no row. ``train`` may hold several views: the rows as they are, then augmented anew."""
 
     train: tuple[Part, ...]
     calibration: Part

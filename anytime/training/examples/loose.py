@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,16 +20,16 @@ _SHARE = 0.2
 _DIGITS = 9
 
 
-def read_loose(folder: Path, spec: Preprocess, *, labels: Path | None, classes: int, seed: int = 0) -> DataSet:
-    """The pictures below ``folder``; ``labels``: a file of lines ``picture,class index``, as ``read_labels`` takes it.
+def read_loose(
+    folder: Path, spec: Preprocess, *, labels: Path | None, classes: Sequence[str], seed: int = 0
+) -> DataSet:  # fmt: skip
+    """The pictures below ``folder``; ``labels``: a file of lines ``picture,class index``, a line for each.
 
-    Without it every label is 0 and means nothing. Raises a ``BadData``.
+    Without it every label is 0 and means nothing. ``classes``: the classes' names. Raises a ``BadData``.
     """
     names = [name.removeprefix("./") for name in list_pictures(folder, ".")]
-    found = [0] * len(names) if labels is None else _by_picture(labels, names)
-    part = file_part(folder, names, found, spec)
-    official = Official(part, None, tuple(str(index) for index in range(classes)))
-    part.checked(f"{folder}", classes)
+    found = [0] * len(names) if labels is None else _by_picture(labels, folder, names, len(classes))
+    official = Official(file_part(folder, names, found, spec), None, tuple(classes))
     return split_data(f"pictures {folder.name}", official, _SHARE, seed, normalisation=normalisation_of(spec))
 
 
@@ -54,13 +55,28 @@ def label_rows(path: Path) -> np.ndarray:
     return np.array([index for _, index in read_labels(path)], np.int64)
 
 
-def _by_picture(path: Path, names: list[str]) -> list[int]:
-    lines = read_labels(path)
-    known = dict(lines)
-    missing = [name for name in names if name not in known]
-    if missing:
-        such = f"; it has lines such as {lines[0][0]!r}" if lines else ""
+def _by_picture(path: Path, folder: Path, names: Sequence[str], classes: int) -> list[int]:
+    """The class index of each picture. Raises ``BadLabel``."""
+    known: dict[str, int] = {}
+    for name, index in read_labels(path):
+        if index >= classes:
+            raise BadLabel(
+                f"{path} says {name},{index}; the network tells {classes} classes: wanted 0 to {classes - 1}"
+            )
+        if known.setdefault(name, index) != index:
+            raise BadLabel(f"{path} says {name},{known[name]} and {name},{index}; wanted one line per picture")
+    there = set(names)
+    unlabelled = [name for name in names if name not in known]
+    absent = [name for name in known if name not in there]
+    if unlabelled:
+        such = f" (it has lines such as {absent[0]!r})" if absent else ""
         raise BadLabel(
-            f"{path} has no line for {missing[0]!r} and {len(missing) - 1} more{such}: wanted one per picture"
+            f"{path} has no line for {unlabelled[0]!r} and {len(unlabelled) - 1} more of {len(names)} pictures in {folder}"
+            f"{such}; wanted a line for each: picture,class index"
+        )
+    if absent:
+        raise BadLabel(
+            f"{path} has a line for {absent[0]!r} and {len(absent) - 1} more that are not in {folder}; add these pictures, "
+            f"or take their lines out"
         )
     return [known[name] for name in names]

@@ -16,13 +16,13 @@ from anytime.training.examples.examples import Examples, Part
 
 
 def picture_examples(
-    data: DataSet, inputs: Inputs, *, labelled: bool = True, views: int = 0, seed: int = 0,
+    data: DataSet, inputs: Inputs, *, labelled: bool = True, views: int = 1, seed: int = 0,
     augmentation: Augmentation | None = None,
 ) -> Examples:  # fmt: skip
     """The splits of ``data`` for a network with one image input.
 
-    ``views``: how many times the training pictures are augmented, each time anew by ``seed``; 0: they are taken as they
-    are. Raises ``DataMisfit`` where the network takes something else than such pictures.
+    ``views``: how often the training pictures are there: once as they are, then augmented, each time anew by ``seed``.
+    Raises ``DataMisfit`` where the network takes something else than such pictures.
     """
     entry = _image_input(data, inputs)
 
@@ -31,7 +31,7 @@ def picture_examples(
         rows = rows_taken(_key(split, data, seed, view, augmentation), len(split), take)
         return Part(rows, split.labels if labelled else None)
 
-    train = tuple(part(data.train, view) for view in range(views)) if views and augmentation else (part(data.train),)
+    train = (part(data.train), *(part(data.train, view) for view in range(1, views)))
     spec = data.preprocess.model_dump(mode="json", exclude_none=True)
     if entry.dtype == "uint8":
         spec = {name: value for name, value in spec.items() if name not in ("mean", "std")}
@@ -47,7 +47,7 @@ def _image_input(data: DataSet, inputs: Inputs) -> NetworkInput:
     shape = entry.shape[1:]
     sizes = [one for one in shape if isinstance(one, int)]
     if (
-        entry.dtype not in ("float32", "uint8")
+        entry.dtype not in ("float16", "float32", "uint8")
         or len(sizes) != len(shape)
         or math.prod(sizes) != math.prod(data.input_shape)
     ):
@@ -73,7 +73,7 @@ def _taking(
             laid = pixels.transpose(0, 3, 1, 2) if split.normalisation.layout == "chw" else pixels
             return {entry.name: np.ascontiguousarray(laid).reshape(-1, *shape)}
         inputs = split.inputs(indices) if seen is None else seen(indices).inputs
-        return {entry.name: inputs.reshape(-1, *shape)}
+        return {entry.name: inputs.reshape(-1, *shape).astype(entry.dtype, copy=False)}
 
     return take
 

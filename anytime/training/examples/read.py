@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from anytime.model_store.manifest import Preprocess
 from anytime.training.attach import Inputs
+from anytime.training.data.data_set import DataSet
 from anytime.training.data.picture_files import list_folders
 from anytime.training.data.read import ENTRIES, read_data
 from anytime.training.errors import BadLabel, BadOption, DataMissing
-from anytime.training.examples.arrays import read_arrays
+from anytime.training.examples.arrays import Arrays, load_arrays
 from anytime.training.examples.examples import Examples
 from anytime.training.examples.loose import label_rows, read_loose
 from anytime.training.examples.pictures import picture_examples
 
+SHARE = 0.2
+"""Of the train part of a folder's pictures, what is held out to calibrate."""
 _EXAMPLE = '{"channels": "rgb", "resize": 256, "crop": [224, 224], "mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]}'
 
 
@@ -28,52 +33,80 @@ def read_examples(
     ``preprocess``: what the network was trained with. Raises ``BadOption``, ``DataMissing``, ``BadLabel``, ``DataMisfit`` or
     a ``BadData``.
     """
+    if is_arrays(data):
+        _refuse(data, preprocess=preprocess, folder=folder)
+        return read_rows(data, inputs, classes, labels=labels, labelled=labelled).examples(seed)
+    names = tuple(map(str, range(classes)))
+    found = read_pictures(data, names, folder=folder, labels=labels, labelled=labelled, preprocess=preprocess, seed=seed,
+                          show_progress=show_progress)  # fmt: skip
+    if is_loose(data, labels):
+        examples = picture_examples(found, inputs, labelled=labels is not None)
+        return replace(examples, labels=None)
+    if len(found.labels) == classes:
+        return picture_examples(found, inputs)
+    if labelled:
+        raise BadLabel(f"the data have {len(found.labels)} classes and the network tells {classes}; give its own data")
+    return picture_examples(found, inputs, labelled=False)
+
+
+def read_rows(data: str, inputs: Inputs, classes: int, *, labels: Path | None, labelled: bool = True) -> Arrays:
+    """An ``npz`` file, not yet cut. Raises as ``load_arrays``."""
+    label = None if labels is None else label_rows(labels)
+    return load_arrays(Path(data), inputs, classes, label=label, labelled=labelled)
+
+
+def read_pictures(
+    data: str, classes: Sequence[str], *, folder: Path | None = None, labels: Path | None = None, labelled: bool = True,
+    preprocess: Preprocess | None = None, seed: int = 0, calibration: float | None = None, show_progress: bool = False,
+) -> DataSet:  # fmt: skip
+    """A data set by name or a folder of pictures, as ``read_examples`` takes them.
+
+    ``classes``: what loose pictures' labels count. ``calibration``: the share of the train part that is held out; by default
+    the set's own, and ``SHARE`` of a folder. Raises as ``read_examples``.
+    """
+    if data in ENTRIES:
+        _refuse(data, labels=labels)
+        return read_data(data, folder, preprocess=preprocess, seed=seed, calibration=calibration,
+                         show_progress=show_progress)  # fmt: skip
     path = Path(data)
-    is_arrays = path.suffix.lower() == ".npz"
-    is_named = data in ENTRIES
-    for option, value, takes in (
-        ("a preprocessing", preprocess, not is_arrays), ("a folder of data sets", folder, is_named),
-        ("a file of labels", labels, not is_named),
-    ):  # fmt: skip
-        if value is not None and not takes:
-            raise BadOption(f"{option} is given ({value}) and means nothing for {data}; leave it out")
-    if is_arrays:
-        given = None if labels is None else label_rows(labels)
-        return _checked(read_arrays(path, inputs, label=given, labelled=labelled, seed=seed), classes, labelled)
-    if path.is_dir() and not is_named:
-        is_sorted = labels is None and len(list_folders(path)) >= 2
-        if preprocess is None:
-            raise BadOption(
-                f"nothing says how the pictures in {data} become rows of the network; give the preprocessing that it was "
-                f"trained with, such as {_EXAMPLE}"
-            )
-        if is_sorted:
-            found = read_data("folder", path, preprocess=preprocess, seed=seed, calibration=0.2)
-            return _checked(picture_examples(found, inputs), classes, labelled)
-        if labelled and labels is None:
-            raise BadLabel(
-                f"{data} holds pictures without labels; give a file of lines picture,class index, a folder per class, or "
-                f"imitate the network itself"
-            )
-        loose = read_loose(path, preprocess, labels=labels, classes=classes, seed=seed)
-        return _checked(picture_examples(loose, inputs, labelled=labels is not None), classes, labelled)
-    if not is_named and (path.suffix or "/" in data):
+    _refuse(data, folder=folder)
+    if not path.is_dir() and (path.suffix or "/" in data):
         raise DataMissing(f"{data} is not there; wanted a folder of pictures, an npz file, or the name of a data set")
-    known = read_data(data, folder, preprocess=preprocess, seed=seed, show_progress=show_progress)
-    return _checked(picture_examples(known, inputs), classes, labelled)
+    if not path.is_dir():
+        return read_data(data)  # which tells the names that there are
+    if preprocess is None:
+        raise BadOption(
+            f"nothing says how the pictures in {data} become rows of the network; give the preprocessing that it was "
+            f"trained with, such as {_EXAMPLE}"
+        )
+    if not is_loose(data, labels):
+        return read_data("folder", path, preprocess=preprocess, seed=seed, calibration=calibration or SHARE)
+    if labelled and labels is None:
+        raise BadLabel(
+            f"{data} holds pictures without labels; give a file of lines picture,class index, or a folder per class "
+            f"(attach does without: the exits imitate the network)"
+        )
+    return read_loose(path, preprocess, labels=labels, classes=classes, seed=seed)
 
 
-def _checked(examples: Examples, classes: int, labelled: bool) -> Examples:
-    """Itself, where its labels are the network's; without any where they are not and need not be."""
-    low, high = 0, classes - 1
-    for part in (*examples.train, examples.calibration, examples.test):
-        if part.label is not None and len(part.label):
-            low, high = min(low, int(part.label.min())), max(high, int(part.label.max()))
-    names = len(examples.labels) if examples.labels is not None else classes
-    if low == 0 and high == classes - 1 and names == classes:
-        return examples
-    if not labelled:
-        return examples.without_labels()
-    if names != classes:
-        raise BadLabel(f"the data have {names} classes and the network tells {classes}; give its own data")
-    raise BadLabel(f"labels reach from {low} to {high}; the network tells {classes} classes: 0 to {classes - 1}")
+def is_arrays(data: str) -> bool:
+    return Path(data).suffix.lower() == ".npz"
+
+
+def is_loose(data: str, labels: Path | None) -> bool:
+    """Whether these are pictures without a folder per class: such as have a file of ``labels``, or nothing to go by."""
+    path = Path(data)
+    if data in ENTRIES or not path.is_dir():
+        return False
+    folders = list_folders(path)
+    return labels is not None or (len(folders) < 2 and "train" not in folders)
+
+
+_OPTIONS = {"preprocess": "a preprocessing", "folder": "a folder of data sets", "labels": "a file of labels"}
+
+
+def _refuse(data: str, **given: object) -> None:
+    """Raises ``BadOption`` where an option is given that means nothing for these data."""
+    for name, value in given.items():
+        if value is not None:
+            raise BadOption(f"{_OPTIONS[name]} is given ({value}) and means nothing for {data}; leave it out")

@@ -1,8 +1,9 @@
-"""Exits trained on features that were computed once, and their graphs. It knows the methods, and no network or data set."""
+"""Exits trained on a frozen network, on features stored or computed anew, and their graphs. It knows no data set."""
 
 from anytime.training.exits.cached import Cached
 from anytime.training.exits.export import Exported, export_exits
 from anytime.training.exits.fit import fit_exits
+from anytime.training.exits.fresh import Fresh
 from anytime.training.exits.reading import Channels, Reading, read_cuts
 from anytime.training.exits.tasks import EnsemblesTask, HeadsTask, Method, exit_logits
 
@@ -11,6 +12,7 @@ __all__ = [
     "Channels",
     "EnsemblesTask",
     "Exported",
+    "Fresh",
     "HeadsTask",
     "Method",
     "Reading",

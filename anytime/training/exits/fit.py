@@ -6,17 +6,18 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from anytime.training.exits.cached import Cached
-from anytime.training.exits.tasks import EnsemblesTask, HeadsTask, Method
+from anytime.training.exits.tasks import EnsemblesTask, HeadsTask, Method, View
 from anytime.training.loop import Device, Keeping, Progress, train
 from anytime.training.methods.schedules import Schedule
 from anytime.training.methods.ztw import Ztw
 
 
 def fit_exits(
-    method: Method, views: Sequence[Cached], held: Cached, *, heads: Schedule, ensembles: Schedule, seed: int,
+    method: Method, views: Sequence[View], held: Cached, *, heads: Schedule, ensembles: Schedule, seed: int,
     device: Device, keeping: Keeping | None = None, progress: Progress | None = None,
 ) -> None:  # fmt: skip
-    """Train ``method`` in place (paper 001, algorithm 1). ``views``: the training rows, once per augmentation.
+    """Train ``method`` in place (paper 001, algorithm 1). ``views``: the training rows, once per
+    augmentation.
 
     With ``keeping`` a killed run goes on, and a finished one is only loaded. Raises as ``train`` does.
     """

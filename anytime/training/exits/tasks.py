@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from anytime.training.exits.cached import CHUNK, Cached
+from anytime.training.exits.fresh import FreshView
 from anytime.training.methods.losses import ensembles_loss, heads_loss
 from anytime.training.methods.sdn import Sdn
 from anytime.training.methods.ztw import Ztw
+from anytime.training.models.backbone import evaluating
 
 Method = Sdn | Ztw
+View = Cached | FreshView
+"""The training rows, as one epoch sees them."""
+ENSEMBLE_VIEWS = 4
+"""So many views at most are kept of what the trained heads say."""
 _ORDER = 0
 """The stream of random numbers that orders an epoch's rows."""
 
@@ -26,7 +33,7 @@ class HeadsTask:
 
     name = "heads"
 
-    def __init__(self, method: Method, views: Sequence[Cached], held: Cached, *, seed: int) -> None:
+    def __init__(self, method: Method, views: Sequence[View], held: Cached, *, seed: int) -> None:
         self.module, self._views, self._held, self._seed = method, views, held, seed
         self.rows = len(views[0])
 
@@ -51,18 +58,24 @@ class HeadsTask:
 
 
 class EnsemblesTask:
-    """The ensembles on what the trained heads say, which is computed once. Trains no head."""
+    """The ensembles on what the trained heads say, computed once, when it is first needed. Trains no head."""
 
     name = "ensembles"
 
-    def __init__(self, ztw: Ztw, views: Sequence[Cached], held: Cached, *, seed: int) -> None:
-        """Runs the heads over all rows of all views."""
+    def __init__(self, ztw: Ztw, views: Sequence[View], held: Cached, *, seed: int) -> None:
         assert ztw.ensembles is not None, "a method without ensembles has no such phase"
         self.module, self._seed, self._ensembles = ztw, seed, ztw.ensembles
         self._exits = len(ztw.ensembles.omega)
-        self._views = [(self._log_p(view), torch.from_numpy(np.array(view.target))) for view in views]
-        self._held = (self._log_p(held), held.target)
+        self._seen, self._held = views[:ENSEMBLE_VIEWS], held
         self.rows = len(views[0])
+
+    @cached_property
+    def _views(self) -> list[tuple[Tensor, Tensor]]:
+        return [(self._log_p(view), torch.from_numpy(np.array(view.target))) for view in self._seen]
+
+    @cached_property
+    def _held_log_p(self) -> Tensor:
+        return self._log_p(self._held)
 
     def batches(self, epoch: int, size: int, start: int = 0) -> Iterator[tuple[Tensor, ...]]:
         """log-probabilities (B, exits, labels), target"""
@@ -78,26 +91,26 @@ class EnsemblesTask:
 
     def evaluate(self) -> Mapping[str, float]:
         """As for heads, of the ensembles."""
-        log_p, target = self._held
+        log_p, target = self._held_log_p, self._held.target
         device = self._ensembles.omega.device
         found = [self._ensembles(part.to(device)).argmax(dim=2).cpu() for part in log_p.split(CHUNK)]
         return accuracies(torch.cat(found).numpy(), target)
 
-    def _log_p(self, cached: Cached) -> Tensor:
-        logits = exit_logits(self.module, cached)[:, : self._exits]
+    def _log_p(self, view: View) -> Tensor:
+        logits = exit_logits(self.module, view)[:, : self._exits]
         return torch.log_softmax(torch.from_numpy(logits), dim=2)
 
 
 @torch.no_grad()
-def exit_logits(method: Method, cached: Cached, *, answers: bool = False) -> np.ndarray:
+def exit_logits(method: Method, view: View, *, answers: bool = False) -> np.ndarray:
     """(N, M + 1, labels) float32: what each head says, and last the network; with ``answers`` what the exits serve."""
-    method.eval()
     device = next(method.parameters()).device
+    say = method.answers if answers and isinstance(method, Ztw) else method
     found = []
-    for base, _, *features in cached.in_order():
-        say = method.answers if answers and isinstance(method, Ztw) else method
-        logits = say([one.to(device) for one in features], base.to(device))
-        found.append(torch.stack(list(logits), dim=1).float().cpu().numpy())
+    with evaluating(method):
+        for base, _, *features in view.in_order():
+            logits = say([one.to(device) for one in features], base.to(device))
+            found.append(torch.stack(list(logits), dim=1).float().cpu().numpy())
     return np.concatenate(found)
 
 

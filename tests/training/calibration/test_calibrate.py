@@ -3,7 +3,7 @@ import pytest
 
 from anytime.model_store import Store, parse_manifest
 from anytime.policy import PolicyUnsupported, Trace, check_default
-from anytime.training.calibration import calibrate, hold, with_calibration
+from anytime.training.calibration import calibrate, cheapest_policy, hold, with_calibration
 from anytime.training.calibration.calibrate import measure_exits
 from anytime.training.errors import TracesUnfit
 from anytime.training.record import record
@@ -63,6 +63,19 @@ def test_a_target_is_a_policy_of_the_calibrated_bundle(pair):
     assert (asked.accuracy, asked.cost, asked.exit_shares) == (stored.accuracy, stored.cost, stored.exit_shares)
     with pytest.raises(PolicyUnsupported, match="it has: accuracy-0, accuracy-0.5"):
         hold({"target": "cost-25"}, manifest, bundle.flow, trace)
+
+
+def test_any_loss_has_the_policy_that_would_be_stored_for_it(pair):
+    """That of a stored target is the stored one; between targets it is searched for alike."""
+    bundle, trace = pair
+    manifest = with_calibration(bundle.manifest, calibrate(bundle.manifest, bundle.flow, trace))
+    for point in manifest.calibration.operating_points:
+        if point.name.startswith("accuracy-"):
+            loss = float(point.name.removeprefix("accuracy-"))
+            assert cheapest_policy(manifest, bundle.flow, trace, loss) == dict(point.policy)
+    policies = [cheapest_policy(manifest, bundle.flow, trace, loss) for loss in (24.9, 25.0, 100.0)]
+    held = [hold(policy, manifest, bundle.flow, trace) for policy in policies]
+    assert [(one.accuracy, one.cost) for one in held] == [(1.0, 0.75), (0.75, 0.5), (0.75, 0.5)]
 
 
 def test_calibration_needs_labels(pair):

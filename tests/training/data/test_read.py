@@ -58,7 +58,7 @@ def test_the_users_own_pictures(folder):
     data = read_data("folder", folder / "pets")
     assert ([len(split) for split in data.splits], data.labels) == ([29, 3, 8], ("cat", "dog"))
     assert data.name == "folder pets"
-    assert (data.augmentation, data.shared) == ("resized-crop-flip", 0)
+    assert (data.augmentation, data.repeats.rows) == ("resized-crop-flip", 0)
     assert read_data("folder", folder / "pets", size=12).input_shape == (3, 12, 12)
     sent = (folder / "pets" / data.test.part.pictures.names[data.test.rows[0]]).read_bytes()
     row = preprocess(sent, data.preprocess, "float32", data.input_shape, 10_000)

@@ -7,6 +7,7 @@ from anytime.model_store.manifest import Preprocess
 from anytime.training.data.normalise import Normalisation, measure
 from anytime.training.data.official import Official, Part
 from anytime.training.data.pictures import Loaded
+from anytime.training.data.repeats import Repeats
 from anytime.training.data.split import cut, split_data
 from anytime.training.errors import BadOption
 from tests.training.data.official_files import pixels
@@ -65,7 +66,7 @@ def test_calibration_is_cut_from_train_and_the_published_test_stays():
     np.testing.assert_array_equal(data.test.rows, np.arange(20))
     assert data.train.normalisation == measure(official.train.pictures, data.train.rows)
     assert (data.preprocess.mean, data.preprocess.resize) == (data.train.normalisation.mean, (4, 4))
-    assert (data.shared, data.augmentation) == (0, "crop")
+    assert (data.repeats, data.augmentation) == (Repeats(0, 0), "crop")
 
 
 def test_without_a_test_part_one_is_cut_that_no_seed_moves():
@@ -87,7 +88,7 @@ def test_repeated_pictures_stay_on_one_side():
     assert [len(split) for split in data.splits] == [60, 20, 20]
     groups = [keys_of(split) for split in data.splits]
     assert not (groups[0] & groups[1] or groups[0] & groups[2] or groups[1] & groups[2])
-    assert data.shared == 0
+    assert data.repeats == Repeats(50, 0) and "50 rows are repeats" in data.provenance()["split"]
 
 
 def test_repeats_across_published_parts_are_counted():
@@ -98,8 +99,8 @@ def test_repeats_across_published_parts_are_counted():
     calibration.pictures.images[9] = train.pictures.images[8]
     data = split_data("pets", Official(train, test, ("cat", "dog"), calibration), 0.1, 0)
     assert [len(split) for split in data.splits] == [40, 10, 10]
-    assert data.shared == 3
-    assert "3 held-out pictures also occur in an earlier split" in data.provenance()["split"]
+    assert data.repeats == Repeats(3, 3)
+    assert "3 rows are repeats, 3 of them held out although an earlier part has them" in data.provenance()["split"]
 
 
 def test_constants_come_before_measuring():

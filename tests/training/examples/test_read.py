@@ -78,7 +78,7 @@ def test_loose_pictures_with_labels_or_without(loose):
 
 
 @pytest.mark.parametrize(("line", "says"), [
-    ("7.png,5", "label of picture .* is 5; wanted 0 to 1"), ("7.png,cat", "line 1 is '7.png,cat'"), ("1,2,3", "line 1"),
+    ("7.png,5", "says 7.png,5; .*wanted 0 to 1"), ("7.png,cat", "line 1 is '7.png,cat'"), ("1,2,3", "line 1"),
 ])  # fmt: skip
 def test_labels_that_are_none_are_named(loose, line, says):
     """Out of range, a word, too many columns: the line is told."""
@@ -92,8 +92,33 @@ def test_a_picture_without_a_line_is_named(loose):
     """One label per picture is wanted."""
     path = loose.parent / "few.csv"
     path.write_text("1.png,0\n")
-    with pytest.raises(BadLabel, match="no line for '0.png' and 18 more"):
+    with pytest.raises(
+        BadLabel, match=r"no line for '0.png' and 18 more of 20 pictures in \S+; wanted a line for each"
+    ):
         read_examples(str(loose), INPUTS, 2, labels=path, preprocess=SPEC)
+
+
+def test_lines_that_fit_no_picture_are_named(loose):
+    """One of a picture that is not there, and two that contradict each other; a line that is there twice is fine."""
+    path = loose.parent / "labels.csv"
+    lines = path.read_text()
+    for more, says in (
+        ("99.png,0\n", "has a line for '99.png' and 0 more that are not in"),
+        ("3.png,0\n", "says 3.png,1 and 3.png,0; wanted one line per picture"),
+    ):
+        path.write_text(lines + more)
+        with pytest.raises(BadLabel, match=says):
+            read_examples(str(loose), INPUTS, 2, labels=path, preprocess=SPEC)
+    path.write_text(lines + "3.png,1\n")
+    assert read_examples(str(loose), INPUTS, 2, labels=path, preprocess=SPEC).is_labelled
+
+
+def test_a_class_index_is_the_networks_own(loose):
+    """Whatever its classes are called: no name stands in a file of labels."""
+    examples = read_examples(str(loose), INPUTS, 2, labels=loose.parent / "labels.csv", preprocess=SPEC)
+    assert (
+        examples.labels is None and examples.in_order_of(("1", "0")).test.label.tolist() == examples.test.label.tolist()
+    )
 
 
 def test_what_cannot_be_read_as_data(folders, tmp_path):
