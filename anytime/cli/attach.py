@@ -49,13 +49,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--at", action="append", default=[], metavar="TENSOR", help="cut here; repeatable, instead of --exits"
     )
     parser.add_argument(
-        "--show-cuts", action="store_true", help="list the places where the network may be cut, and stop"
+        "--show-cuts",
+        action="store_true",
+        help="list the places where the network may be cut, channels in brackets, and stop",
     )
     parser.add_argument("--method", choices=("ztw", "sdn"), default="ztw", help="default: ztw")
     parser.add_argument("--head", choices=("conv", "pool", "linear"), default="pool",
                         help="what heads on maps are made of; conv: most accurate, most costly (default: pool)")  # fmt: skip
     parser.add_argument("--tokens", choices=("mean", "first"), default="mean",
-                        help="what heads on tokens read: first, as BERT's [CLS], whatever the padding")  # fmt: skip
+                        help="what heads on tokens read: the mean of those that a mask input leaves, or the first, as "
+                             "BERT's [CLS] (default: mean)")  # fmt: skip
+    parser.add_argument("--channels", choices=("auto", "first", "last"), default="auto",
+                        help="where the channels of features are: as the graph tells, before the places (rows, channels, "
+                             "height, width) or behind them (default: auto)")  # fmt: skip
     parser.add_argument("--stored", choices=("float32", "float16"), default="float32",
                         help="features on disk (default: float32)")  # fmt: skip
     parser.add_argument("--epochs", type=int, default=50, help="of the heads (default: 50)")
@@ -186,7 +192,7 @@ def _options(args: argparse.Namespace) -> ExitOptions:
             raise bad_option(f"--{option.replace('_', '-')} is {getattr(args, option)}; wanted a whole number from 1")
     return ExitOptions(
         method=args.method, head=HeadOptions(args.head, tokens=args.tokens), distil=args.distil,
-        seed=args.seed, stored=args.stored,
+        seed=args.seed, stored=args.stored, channels=args.channels,
         heads=HEADS["cifar"].scaled(args.epochs),
         ensembles=ENSEMBLES.scaled(args.ensemble_epochs),
     )  # fmt: skip
@@ -195,7 +201,9 @@ def _options(args: argparse.Namespace) -> ExitOptions:
 def _show_cuts(cuts: list[Any], *, as_json: bool) -> None:
     if as_json:
         print(json.dumps([{"tensor": one.tensor, "kind": one.kind, "shape": list(one.shape), "macs": one.macs,
-                           "share": one.share} for one in cuts]))  # fmt: skip
+                           "share": one.share, "channels": one.channels, "told": one.told is not None}
+                          for one in cuts]))  # fmt: skip
         return
     for one in cuts:
-        print(f"{one.share:6.1%}  {one.kind:7} {', '.join(map(str, one.shape)):24} {one.tensor}")
+        axes = [f"[{size}]" if axis == one.channels else str(size) for axis, size in enumerate(one.shape)]
+        print(f"{one.share:6.1%}  {one.kind:7} {', '.join(axes):26} {one.tensor}")

@@ -23,14 +23,13 @@ from anytime.model_store.manifest import Name
 from anytime.model_store.nearest import nearest
 from anytime.policy import Trace
 from anytime.training.apart import apart
-from anytime.training.attach import Cut, Network, Piece, Shrink, assemble, cut, features
-from anytime.training.attach.inputs import Batch
+from anytime.training.attach import Cut, Network, Piece, assemble, cut, features
 from anytime.training.attach.pieces import input_states
 from anytime.training.attach.session import open_session, run_session
 from anytime.training.calibration import calibrate
 from anytime.training.errors import BadLabel, BadOption, ParityBroken, RunFailed
 from anytime.training.examples import Examples, Part, gather, some
-from anytime.training.exits import Cached, Fresh, Method, export_exits, fit_exits
+from anytime.training.exits import Cached, Channels, Fresh, Method, Reading, export_exits, fit_exits, read_cuts
 from anytime.training.exits.cached import imitated
 from anytime.training.loop import Device, Keeping, Progress
 from anytime.training.methods.schedules import ENSEMBLES, HEADS, Schedule
@@ -47,6 +46,8 @@ HELD_ROWS = 5000
 KEPT_ROWS = 8
 """Test rows that stay in the run's folder."""
 _COMPARED = 64
+_READ = "read"
+"""What a run says of the exits' readings."""
 _PACKAGES = ("numpy", "onnx", "onnxruntime", "torch")
 MethodName = Literal["ztw", "sdn"]
 
@@ -55,7 +56,8 @@ MethodName = Literal["ztw", "sdn"]
 class ExitOptions:
     """How exits are trained. ``distil``: on what the network itself says, softened by ``temperature``, and no labels.
 
-    ``trace_rows``: of calibration and test rows, how many are recorded at most. Raises ``BadOption``.
+    ``channels``: on which axis of the features they are, ``auto`` as the graph tells. ``trace_rows``: of calibration and
+    test rows, how many are recorded at most. Raises ``BadOption``.
     """
 
     method: MethodName = "ztw"
@@ -68,6 +70,7 @@ class ExitOptions:
     seed: int = 0
     stored: Literal["float32", "float16"] = "float32"
     trace_rows: int = 10_000
+    channels: Channels = "auto"
 
     def __post_init__(self) -> None:
         if self.method not in get_args(MethodName):
@@ -102,19 +105,19 @@ def add_exits(
     ``ParityBroken`` where a graph computes something else than it should; nothing half-written is left.
     """
     _check(name, network, examples, options)
-    claim(run / RUN, _about(network, cuts, examples, options))
+    readings = read_cuts(network, cuts, options.head, options.channels, say)
+    claim(run / RUN, _about(network, cuts, examples, options, readings))
     pieces = cut(network, cuts)
     views, held = _cached(
-        network, pieces, examples, options, features_home or run / FEATURES, say, stored=fresh is None
+        network, pieces, examples, options, readings, features_home or run / FEATURES, say, stored=fresh is None
     )
     method = make_method(options, [one.shape[1:] for one in held.features], network.classes)
     say(f"training {len(cuts)} exits on {device}")
-    fit_exits(method, fresh or views, held, heads=options.heads, ensembles=options.ensembles, seed=options.seed,
+    rows = replace(fresh, readings=readings) if fresh else views
+    fit_exits(method, rows, held, heads=options.heads, ensembles=options.ensembles, seed=options.seed,
               device=device, keeping=Keeping(run), progress=progress)  # fmt: skip
     say("exporting")
-    whole = make_method(options, [_sizes(network, piece) for piece in pieces[:-1]], network.classes)
-    whole.load_state_dict(method.state_dict())
-    exported = export_exits(whole, pieces, network.inputs, network.classes)
+    exported = export_exits(method, pieces, readings, network.inputs, network.classes)
     attached = assemble(
         name, network, pieces, exported.heads, states=exported.states, last=exported.last, labels=examples.labels,
         preprocess=examples.preprocess, method=options.method,
@@ -149,11 +152,13 @@ def _check(name: str, network: Network, examples: Examples, options: ExitOptions
         raise BadLabel("the data have no labels; give them, or let the exits imitate the network (distil)")
 
 
-def _about(network: Network, cuts: Sequence[Cut], examples: Examples, options: ExitOptions) -> dict[str, Any]:
+def _about(
+    network: Network, cuts: Sequence[Cut], examples: Examples, options: ExitOptions, readings: Sequence[Reading]
+) -> dict[str, Any]:  # fmt: skip
     """What tells one run from any other."""
     axes = {axis: size.model_dump() for axis, size in network.inputs.axes.items()}
     return {"network": network.sha256, "scores": network.scores, "axes": axes, "cuts": [one.tensor for one in cuts],
-            "data": examples.key, **asdict(options)}  # fmt: skip
+            _READ: [asdict(one) for one in readings], "data": examples.key, **asdict(options)}  # fmt: skip
 
 
 def check_name(name: str) -> None:
@@ -177,6 +182,16 @@ def read_options(run: Path) -> ExitOptions:
         raise RunFailed(f"{run / RUN} does not say how exits were made: {error}; give the folder of a run") from error
 
 
+def read_readings(run: Path) -> list[Reading]:
+    """What the exits of a run read of each cut. Raises ``RunFailed``."""
+    try:
+        return TypeAdapter(list[Reading]).validate_python(read_claim(run / RUN).get(_READ))
+    except ValidationError as error:
+        raise RunFailed(
+            f"{run / RUN} does not say what exits read, as a run of an earlier version: make it anew in another folder"
+        ) from error
+
+
 def metrics_of(trace: Trace, *, is_agreement: bool) -> dict[str, float]:
     """``test.accuracy.exit-1`` .. or, without labels, ``test.agreement.exit-1`` .., on rows that nothing was fitted to."""
     right = trace.outputs["logits"].argmax(axis=2) == trace.label[:, np.newaxis]
@@ -185,11 +200,11 @@ def metrics_of(trace: Trace, *, is_agreement: bool) -> dict[str, float]:
 
 
 def _cached(
-    network: Network, pieces: Sequence[Piece], examples: Examples, options: ExitOptions, home: Path,
-    say: Callable[[str], None], stored: bool,
+    network: Network, pieces: Sequence[Piece], examples: Examples, options: ExitOptions, readings: Sequence[Reading],
+    home: Path, say: Callable[[str], None], stored: bool,
 ) -> tuple[list[Cached], Cached]:  # fmt: skip
     """The training rows, once per view, if they are to be ``stored``; and those that exits are reported on meanwhile."""
-    shrink = [_shrink(options.head, piece) for piece in pieces[:-1]]
+    shrink = [one.shrink() for one in readings]
 
     def computed(part: Part) -> Cached:
         found = features(
@@ -205,36 +220,11 @@ def _cached(
     return views, computed(some(examples.calibration, HELD_ROWS, options.seed))
 
 
-def _shrink(head: HeadOptions, piece: Piece) -> Shrink | None:
-    """What a head without parameters before its linear layer makes of a feature is all that need be stored."""
-    assert piece.cut is not None, "the last piece has no cut behind it"
-    if piece.cut.kind == "tokens":
-        return Shrink(f"tokens {head.tokens}", _first_token if head.tokens == "first" else _mean_token)
-    return Shrink("mean over the map", _mean_map) if piece.cut.kind == "map" and head.kind == "linear" else None
-
-
-def _mean_map(values: np.ndarray, _: Batch) -> np.ndarray:
-    return values.mean(axis=(2, 3), dtype=np.float32)
-
-
-def _mean_token(values: np.ndarray, _: Batch) -> np.ndarray:
-    return values.mean(axis=1, dtype=np.float32)
-
-
-def _first_token(values: np.ndarray, _: Batch) -> np.ndarray:
-    return values[:, 0]
-
-
 def make_method(options: ExitOptions, shapes: Sequence[tuple[int, ...]], labels: int) -> Method:
     """New exits on features of these shapes, by the seed."""
     if options.method == "sdn":
         return Sdn(shapes, labels, options.head, seed=options.seed)
     return Ztw(shapes, labels, options.head, options.ztw, seed=options.seed)
-
-
-def _sizes(network: Network, piece: Piece) -> tuple[int, ...]:
-    assert piece.cut is not None, "the last piece has no cut behind it"
-    return tuple(one if isinstance(one, int) else network.inputs.axes[one].typical for one in piece.cut.shape[1:])
 
 
 def _check_full_depth(network: Network, bundle: Bundle, rows: dict[str, np.ndarray]) -> None:

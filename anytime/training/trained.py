@@ -9,7 +9,7 @@ import numpy as np
 
 from anytime.model_store import Bundle, Node
 from anytime.model_store.manifest import LOGITS
-from anytime.training.add_exits import make_method, read_options
+from anytime.training.add_exits import make_method, read_options, read_readings
 from anytime.training.attach.inputs import Batch
 from anytime.training.errors import RunFailed
 from anytime.training.exits import Cached, exit_logits
@@ -30,15 +30,19 @@ def compare_trained(run: Path, bundle: Bundle, inputs: Batch) -> list[Difference
     """
     expects = inputs_of(bundle)
     rows = min(expects.check(inputs), max(BATCHES))
-    sessions, options = open_sessions(bundle), read_options(run)
+    sessions, options, readings = open_sessions(bundle), read_options(run), read_readings(run)
     trained = bundle.manifest.exits if options.ztw.ensemble_final else bundle.manifest.exits - 1
     found: list[Difference] = []
     method = None
     for size in batch_sizes(rows, one_row=expects.one_row):
-        slots = starts(bundle, {name: values[:size] for name, values in inputs.items()})
+        some = {name: values[:size] for name, values in inputs.items()}
+        slots = starts(bundle, some)
         said = {node.stage: heads[LOGITS] for node, heads, _ in walk(bundle.flow, sessions, slots) if heads}
         features = [_feature(head, slots, bundle, run) for head in bundle.flow.heads[:trained]]
         base = features.pop() if options.ztw.ensemble_final else said[bundle.manifest.exits]
+        shrink = (one.shrink() for one in readings)
+        features = [values if one is None else one.apply(values, some)
+                    for one, values in zip(shrink, features, strict=True)]  # fmt: skip
         if method is None:
             method = make_method(options, [one.shape[1:] for one in features], len(bundle.manifest.labels))
             phase = "ensembles" if isinstance(method, Ztw) and method.ensembles is not None else "heads"

@@ -15,10 +15,16 @@ from anytime.training.attach.export_factory import export_factory
 from anytime.training.attach.network import read_network
 from anytime.training.attach.session import open_session, run_session
 from tests.service.live import live
-from tests.training.attach.networks import FACTORIES, PICTURE
+from tests.training.attach.networks import FACTORIES, LENGTH, PICTURE, SEQUENCE, SIGNAL, TOKENS
 
 SPEC = {"channels": "rgb", "resize": [32, 32], "mean": [0.5, 0.4, 0.3], "std": [0.2, 0.3, 0.4]}
 QUICK = ["--epochs", "2", "--ensemble-epochs", "2", "--exits", "3"]
+ANY_SHAPE = {
+    "bert": (TOKENS, SEQUENCE, ["--axis", "sequence=2,8,32"]),
+    "signal": (SIGNAL, LENGTH, ["--axis", "length=8,24,64"]),
+    "channels_last": (PICTURE, {}, []),
+}
+"""Of each factory: its inputs, the sizes of their open axes, and the same as arguments."""
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +80,44 @@ def test_from_a_file_to_logits_nothing_differs(folder, tmp_path, capsys):
     np.testing.assert_allclose(last, wanted[0], atol=1e-5 * max(1, np.abs(wanted).max()))
 
 
+def test_texts_signals_and_maps_with_channels_last_are_served(folder, tmp_path, capsys):
+    """At full depth each is its network; a text gets the same answers at every exit whether it is padded or not."""
+    draw = np.random.default_rng(0)
+    networks = {}
+    for name, (tensors, sizes, axis) in ANY_SHAPE.items():
+        path = export_factory(f"{folder / 'zoo.py'}:{name}", tensors, tmp_path / name, sizes)
+        networks[name] = read_network(path, axes=sizes)
+        np.savez(f"{name}.npz", **networks[name].inputs.random(networks[name].inputs.typical(60), seed=1))
+        arguments = [path, "--data", f"{name}.npz", "--name", name.replace("_", "-"), "--distil", *axis, *QUICK]
+        assert main(["attach", *map(str, arguments)]) == 0
+    assert "does not tell" not in capsys.readouterr().out
+    ids, padding = draw.integers(0, 50, (1, 6)), draw.integers(0, 50, (1, 5))
+    mask = np.concatenate([np.ones_like(ids), np.zeros_like(padding)], axis=1)
+    rows = {
+        "bert": [{"input_ids": ids, "attention_mask": mask[:, :6]},
+                 {"input_ids": np.concatenate([ids, padding], axis=1), "attention_mask": mask}],
+        "signal": [networks["signal"].inputs.random({"batch": 1, "length": 40})],
+        "channels_last": [networks["channels_last"].inputs.random({"batch": 1})],
+    }  # fmt: skip
+    said = {}
+    with live(tmp_path / "models") as service:
+        for name, row in ((name, row) for name, each in rows.items() for row in each):
+            url = f"{service.url}/v1/models/{name.replace('_', '-')}/predict"
+            asked = {
+                "inputs": {key: values.tolist() for key, values in row.items()},
+                "policy": {"exact": True},
+                "trace": True,
+            }
+            (answer,) = httpx.post(url, json=asked).json()["rows"]
+            exits = np.array([one["outputs"]["logits"] for one in answer["trace"]["exits"]])
+            network = networks[name]
+            (wanted,) = run_session(open_session(network.model, name), [network.scores], row, name)
+            np.testing.assert_allclose(exits[-1], wanted[0], atol=1e-5 * max(1, np.abs(wanted).max()))
+            said.setdefault(name, []).append(exits)
+    assert said["bert"][0].shape == (3, 4)
+    np.testing.assert_allclose(said["bert"][1], said["bert"][0], atol=1e-5)
+
+
 def test_without_labels_from_a_factory_to_a_folder(folder, tmp_path, capsys):
     """A torch module is exported once; the bundle goes to a folder, and JSON says how far the exits agree."""
     arguments = [f"{folder / 'zoo.py'}:cnn", "--input", "pixel_values:float32:batch,3,32,32", "--data", folder / "pictures",
@@ -90,10 +134,12 @@ def test_where_it_may_be_cut_is_shown(folder, capsys):
     """Shares, shapes and names, nothing trained; also as JSON; and a name of the list may be given."""
     network = [str(folder / "cnn.onnx"), "--data", str(folder / "pictures")]
     assert main(["attach", *network, "--show-cuts"]) == 0
-    assert " map " in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert " map " in shown and "batch, [8], 32, 32" in shown
     assert main(["attach", *network, "--show-cuts", "--json"]) == 0
     cuts = json.loads(capsys.readouterr().out)
     assert [one["share"] for one in cuts] == sorted(one["share"] for one in cuts)
+    assert {(one["channels"], one["told"]) for one in cuts} == {(1, True)}
     spec = ["--preprocess", json.dumps(SPEC), *QUICK]
     assert main(["attach", *network, *spec, "--at", cuts[2]["tensor"], "--at", cuts[0]["tensor"], "--name", "two"]) == 0
     assert Store(Path("models")).open("two").manifest.exits == 3

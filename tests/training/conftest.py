@@ -10,7 +10,7 @@ import onnx
 import pytest
 
 from anytime.training.attach import Network, read_network
-from tests.training.attach.networks import FACTORIES, PICTURE, SEQUENCE, TOKENS, save
+from tests.training.attach.networks import FACTORIES, LENGTH, PICTURE, SEQUENCE, SIGNAL, TOKENS, save
 from tests.training.finished_runs import make_run
 
 
@@ -24,7 +24,8 @@ def factories(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def networks(factories: Path, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Network]:
-    """By name: a residual net of torch's, ViT and BERT of ``transformers``, scikit-learn's MLP, one with external data."""
+    """By name: a residual net of torch's, one on signals, one with maps (rows, height, width, channels), ViT and BERT of
+    ``transformers``, scikit-learn's MLP, and one with external data."""
     from skl2onnx import to_onnx
     from sklearn.datasets import load_digits
     from sklearn.exceptions import ConvergenceWarning
@@ -33,7 +34,10 @@ def networks(factories: Path, tmp_path_factory: pytest.TempPathFactory) -> Mappi
     from anytime.training.attach.export_factory import export_factory
 
     folder = tmp_path_factory.mktemp("networks")
-    paths = {name: export_factory(f"{factories}:{name}", PICTURE, folder / name) for name in ("cnn", "vit")}
+    paths = {
+        name: export_factory(f"{factories}:{name}", PICTURE, folder / name) for name in ("cnn", "vit", "channels_last")
+    }
+    paths["signal"] = export_factory(f"{factories}:signal", SIGNAL, folder / "signal", LENGTH)
     paths["bert"] = export_factory(f"{factories}:bert", TOKENS, folder / "bert", SEQUENCE)
     rows, label = load_digits(return_X_y=True)
     rows = (rows / 16).astype("float32")
@@ -45,7 +49,8 @@ def networks(factories: Path, tmp_path_factory: pytest.TempPathFactory) -> Mappi
     paths["external"].parent.mkdir()
     onnx.save(onnx.load(paths["cnn"]), paths["external"], save_as_external_data=True, location="cnn.data",
               size_threshold=256)  # fmt: skip
-    return {name: read_network(path, axes=SEQUENCE if name == "bert" else {}) for name, path in paths.items()}
+    axes = {"bert": SEQUENCE, "signal": LENGTH}
+    return {name: read_network(path, axes=axes.get(name, {})) for name, path in paths.items()}
 
 
 @pytest.fixture(scope="session")

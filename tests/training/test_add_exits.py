@@ -22,6 +22,7 @@ from anytime.training.loop import choose_device
 from anytime.training.methods.schedules import Schedule
 from anytime.training.methods.ztw import ZtwOptions
 from anytime.training.models.heads import HeadOptions
+from anytime.training.record import record
 
 CPU = choose_device("cpu", "float32")
 QUICK = ExitOptions(heads=Schedule(2, 1e-3, batch=32), ensembles=Schedule(2, 5e-4, batch=32), head=HeadOptions("pool"))
@@ -41,7 +42,7 @@ def make(network, folder, options=QUICK, *, labelled=True, run="run", **more):
     return add_exits("net", network, cuts, examples, options, folder / run, device=CPU, **more), examples
 
 
-@pytest.mark.parametrize("name", ["cnn", "vit", "bert", "mlp", "external"])
+@pytest.mark.parametrize("name", ["cnn", "vit", "bert", "mlp", "external", "signal", "channels_last"])
 def test_full_depth_is_the_network(networks, name, tmp_path):
     """Of every kind of network the last exit is its own output within 1e-5, and the traces say so."""
     network = networks[name]
@@ -57,6 +58,37 @@ def test_full_depth_is_the_network(networks, name, tmp_path):
     right = (trace.outputs["logits"][:, -1].argmax(axis=1) == label).mean()
     assert bundle.manifest.provenance.metrics[f"test.accuracy.exit-{bundle.manifest.exits}"] == pytest.approx(right)
     assert made.bundle.digest == bundle.digest
+
+
+def stored(run: Path) -> list[tuple[int, ...]]:
+    """The shapes of a row's features at each cut."""
+    folders = list((run / "features").iterdir())
+    return [np.load(path, mmap_mode="r").shape[1:] for path in sorted(folders[0].glob("cut-*.npy"))]
+
+
+def test_heads_read_channels_wherever_they_are(networks, tmp_path):
+    """A signal is pooled over its length, at lengths that were not trained on too; a map is turned, or pooled."""
+    made, _ = make(networks["signal"], tmp_path, run="signal")
+    assert stored(tmp_path / "signal") == [(16,), (16,)]
+    record(made.bundle, networks["signal"].inputs.random({"batch": 2, "length": 50}))
+    make(networks["channels_last"], tmp_path, run="whole")
+    assert stored(tmp_path / "whole") == [(12, 8, 8), (12, 8, 8), (20, 8, 8)]
+    make(networks["channels_last"], tmp_path, dataclasses.replace(QUICK, head=HeadOptions("linear")), run="pooled")
+    assert stored(tmp_path / "pooled") == [(12,), (12,), (20,)]
+
+
+def test_padding_changes_no_exit(networks, tmp_path):
+    """Of BERT: a text alone and the same text padded, with whatever stands there, get the same answers at every exit."""
+    made, _ = make(networks["bert"], tmp_path)
+    assert all("attention_mask" in stage.head.reads.values() for stage in made.bundle.manifest.stages[:-1])
+    draw = np.random.default_rng(0)
+    text, padding = draw.integers(0, 50, (4, 6)), draw.integers(0, 50, (4, 7))
+    mask = np.concatenate([np.ones_like(text), np.zeros_like(padding)], axis=1)
+    alone = record(made.bundle, {"input_ids": text, "attention_mask": mask[:, :6]}).outputs["logits"]
+    padded = record(made.bundle, {"input_ids": np.concatenate([text, padding], axis=1), "attention_mask": mask})
+    np.testing.assert_allclose(padded.outputs["logits"], alone, atol=1e-5)
+    means = [np.load(path) for path in (tmp_path / "run" / "features").rglob("cut-1.npy")]
+    assert all(one.shape[1:] == (32,) for one in means)
 
 
 def test_without_labels_the_rows_are_what_the_network_says(networks, tmp_path):

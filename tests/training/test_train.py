@@ -102,6 +102,14 @@ def test_features_need_not_be_stored(run, tmp_path):
     assert loss[2] < loss[1] < loss[0]
 
 
+def test_linear_heads_on_fresh_features(run, tmp_path):
+    """They read means over maps, as those that were stored are."""
+    fresh = {"at": [1, 2], "features": "fresh", "method": "sdn", "head": {"kind": "linear"}, "heads": {"epochs": 1}}
+    made = train_recipe(recipe(exits=fresh), tmp_path / "run", device=CPU, backbone_of=run)
+    assert made.bundle.manifest.exits == 3
+    assert all(stage.head.params < 250 for stage in made.bundle.manifest.stages[:-1])
+
+
 def test_methods_share_a_backbone(run, tmp_path):
     """SDN on the trained backbone of another run trains heads only; other places or data are refused."""
     sdn = recipe(name="sdn", exits={"at": [1, 2], "views": 2, "method": "sdn", "heads": {"epochs": 3}})

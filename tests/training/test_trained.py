@@ -45,7 +45,9 @@ def test_an_ensemble_at_the_end(tmp_path):
     require_parity(found)
 
 
-@pytest.mark.parametrize(("name", "stored"), [("cnn", "float16"), ("bert", "float32")])
+@pytest.mark.parametrize(("name", "stored"), [
+    ("cnn", "float16"), ("bert", "float32"), ("signal", "float32"), ("channels_last", "float32"),
+])  # fmt: skip
 def test_features_that_were_reduced(networks, name, stored, tmp_path):
     """Of SDN: heads trained on means over a map, stored at half precision, or over tokens, are compared on whole ones."""
     options = dataclasses.replace(QUICK, method="sdn", head=HeadOptions("linear"), stored=stored)
@@ -65,7 +67,7 @@ def test_another_checkpoint_is_told(copy):
 
 
 def test_what_a_run_lacks(copy):
-    """No checkpoint, another method, or no record of its options: each is one line that says what to do."""
+    """No checkpoint, another method, no record of what is read or of its options: each is one line that says what to do."""
     bundle = open_bundle(copy / "bundle")
     known = json.loads((copy / "run.json").read_text())
 
@@ -79,6 +81,8 @@ def test_what_a_run_lacks(copy):
     (copy / "kept.npz").rename(copy / "checkpoints" / "ensembles.npz")
     (copy / "run.json").write_text(json.dumps({**known, "method": "msdnet"}))
     assert "method is 'msdnet'" in refused()
+    (copy / "run.json").write_text(json.dumps({name: said for name, said in known.items() if name != "read"}))
+    assert "does not say what exits read" in refused()
     (copy / "run.json").write_text("[]")
     assert "holds []" in refused()
 

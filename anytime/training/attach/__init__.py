@@ -4,6 +4,7 @@ from anytime.training.attach.assemble import BASE_LOGITS, Attached, ExitHead, Ex
 from anytime.training.attach.cuts import EXITS, Cut, choose_cuts, find_cuts
 from anytime.training.attach.features import Chain, Features, Rows, Shrink, features, rows_of, rows_taken
 from anytime.training.attach.inputs import Inputs, NetworkInput
+from anytime.training.attach.masks import Mask, find_masks, mask_inputs
 from anytime.training.attach.network import Network, describe_inputs, read_network
 from anytime.training.attach.pieces import Piece, cut
 
@@ -17,6 +18,7 @@ __all__ = [
     "ExtraState",
     "Features",
     "Inputs",
+    "Mask",
     "Network",
     "NetworkInput",
     "Piece",
@@ -28,6 +30,8 @@ __all__ = [
     "describe_inputs",
     "features",
     "find_cuts",
+    "find_masks",
+    "mask_inputs",
     "read_network",
     "rows_of",
     "rows_taken",

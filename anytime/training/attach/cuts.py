@@ -9,9 +9,10 @@ from typing import Literal
 
 from anytime.model_store.nearest import nearest
 from anytime.model_store.tensors import Shape
+from anytime.training.attach.channels import channel_axes
 from anytime.training.attach.network import Network
 from anytime.training.attach.passages import Passages, Place
-from anytime.training.attach.tensors import Described, describe
+from anytime.training.attach.tensors import Described, describe, shapes_of_one_row
 from anytime.training.errors import BadOption, NetworkUncuttable, NotACut
 
 EXITS = 8
@@ -25,8 +26,9 @@ _LAYOUT = frozenset((
 ))  # fmt: skip
 """Operators that lay a tensor out for what comes next, or take a part of it: a head sees more before them."""
 
-Kind = Literal["map", "tokens", "vector", "other"]
-_KINDS: dict[int, Kind] = {2: "vector", 3: "tokens", 4: "map"}
+Kind = Literal["map", "tokens", "signal", "vector", "other"]
+_UNTOLD = {2: 1, 3: 2, 4: 1}
+"""By the number of axes: where the channels are taken to be if nothing tells."""
 
 
 @dataclass(frozen=True)
@@ -41,11 +43,32 @@ class Cut:
     """Multiply-adds of a row before it, at the axes' usual sizes."""
     share: float
     """The same as a part of the whole network's."""
+    told: int | None = None
+    """The axis of the channels, where the graph tells it."""
+
+    @property
+    def channels(self) -> int | None:
+        """The axis of the channels, always of a known size; ``None``: there is no such axis.
+
+        Where the graph does not tell it is the last of tokens (N, T, D) and the first of a map (N, C, H, W), unless only
+        another has a known size.
+        """
+        fixed = [axis for axis, size in enumerate(self.shape) if axis and isinstance(size, int)]
+        default = _UNTOLD.get(len(self.shape))
+        if default is None or not fixed:
+            return None
+        if self.told is not None:
+            return self.told if self.told in fixed else None
+        return default if default in fixed else fixed[0] if len(fixed) == 1 else None
 
     @property
     def kind(self) -> Kind:
-        """map (N, C, H, W), tokens (N, T, D) or vector (N, D), as the number of axes says."""
-        return _KINDS.get(len(self.shape), "other")
+        """vector (N, D), tokens (N, T, D), signal (N, C, L), or map (N, C, H, W) or (N, H, W, C)."""
+        if self.channels is None:
+            return "other"
+        if len(self.shape) == 3:
+            return "signal" if self.channels == 1 else "tokens"
+        return "vector" if len(self.shape) == 2 else "map"
 
 
 def find_cuts(network: Network) -> list[Cut]:
@@ -57,11 +80,13 @@ def find_cuts(network: Network) -> list[Cut]:
     passages = Passages(network.model.graph, network.work)
     places = _places(network, passages)
     described = _describe(network, [place.tensor for place in places])
-    usable = [place for place in places if place.tensor in described and _suits(described[place.tensor])]
+    possible = _cuts(network, [place for place in places if place.tensor in described], described)
+    usable = {cut.tensor: cut for cut in possible if _suits(cut) and described[cut.tensor].has_rows_first}
     if not usable:
         raise NetworkUncuttable(f"{network.name} cannot be cut: {_why(network, passages, places)}")
-    chosen = [_best(network, list(group)) for _, group in groupby(usable, key=lambda place: place.macs)]
-    return [_cut(network, place, described[place.tensor]) for place in chosen]
+    left = (place for place in places if place.tensor in usable)
+    chosen = [_best(network, list(group)) for _, group in groupby(left, key=lambda place: place.macs)]
+    return [usable[place.tensor] for place in chosen]
 
 
 def choose_cuts(network: Network, cuts: Sequence[Cut], *, count: int = EXITS, at: Sequence[str] = ()) -> list[Cut]:
@@ -124,8 +149,9 @@ def _named(network: Network, cuts: Sequence[Cut], names: Sequence[str]) -> list[
         if tensor not in described or not described[tensor].has_rows_first:
             raise NotACut(f"{network.name}: {tensor!r} has no shape in terms of the rows and the inputs' axes; "
                           f"{nearest(tensor, known)}")  # fmt: skip
-    found = [known.get(tensor) or _cut(network, passages.place(tensor), described[tensor])
-             for tensor in dict.fromkeys(tensors)]  # fmt: skip
+    new = _cuts(network, [passages.place(tensor) for tensor in tensors if tensor not in known], described)
+    known |= {cut.tensor: cut for cut in new}
+    found = [known[tensor] for tensor in dict.fromkeys(tensors)]
     found.sort(key=lambda cut: passages.place(cut.tensor).node)
     for earlier, later in pairwise(found):
         if not passages.leads_to(earlier.tensor, later.tensor):
@@ -146,14 +172,9 @@ def _describe(network: Network, tensors: Sequence[str]) -> Mapping[str, Describe
     return describe(network.model, network.inputs, tensors, network.name)
 
 
-def _suits(one: Described) -> bool:
-    """Heads read floats of two to four axes, the last of a known size: a linear layer goes over it."""
-    return (
-        one.has_rows_first
-        and one.dtype.startswith("float")
-        and len(one.shape) in _KINDS
-        and isinstance(one.shape[-1], int)
-    )
+def _suits(cut: Cut) -> bool:
+    """Heads read floats of two to four axes, the channels of a known size: a linear layer goes over them."""
+    return cut.dtype.startswith("float") and cut.kind != "other"
 
 
 def _best(network: Network, places: Sequence[Place]) -> Place:
@@ -162,8 +183,16 @@ def _best(network: Network, places: Sequence[Place]) -> Place:
     return (telling or places)[-1]
 
 
-def _cut(network: Network, place: Place, one: Described) -> Cut:
-    return Cut(place.tensor, one.dtype, one.shape, place.macs, place.macs / network.macs if network.macs else 0.0)
+def _cuts(network: Network, places: Sequence[Place], described: Mapping[str, Described]) -> list[Cut]:
+    if not places:
+        return []
+    told = channel_axes(network.model.graph, shapes_of_one_row(network.model, network.inputs, network.name))
+    whole = max(network.macs, 1)
+    return [
+        Cut(place.tensor, one.dtype, one.shape, place.macs, place.macs / whole, told.get(place.tensor))
+        for place in places
+        for one in (described[place.tensor],)
+    ]
 
 
 def _why(network: Network, passages: Passages, places: Sequence[Place]) -> str:
@@ -172,7 +201,7 @@ def _why(network: Network, passages: Passages, places: Sequence[Place]) -> str:
     if places:
         return (
             f"{_listed([place.tensor for place in places])} pass alone and are no float tensors of two to four axes, "
-            f"the rows first; export it with such tensors between its blocks"
+            f"the rows first and as many channels for every row; export it with such tensors between its blocks"
         )
     again = [place.tensor for place in passages.places() if 0 < place.macs < network.macs]
     if again:

@@ -60,7 +60,8 @@ class Inputs:
     def random(self, dims: Dims, seed: int = 0) -> dict[str, np.ndarray]:
         """Rows by input name: normal for floats, bytes for ``uint8``, else 0 and 1, which are indices into any table.
 
-        Each row's first number is then 1: a mask that leaves nothing means something else in every runtime.
+        Each row's first number is then 1 and its second 0: a mask that leaves nothing, be it of either kind, means
+        something else in every runtime.
         """
         draw = np.random.default_rng(seed)
         batch: dict[str, np.ndarray] = {}
@@ -71,6 +72,7 @@ class Inputs:
             else:
                 values = draw.integers(0, 256 if entry.dtype == "uint8" else 2, shape)
                 values[..., 0] = 1
+                values[..., 1:2] = 0
                 batch[entry.name] = values.astype(entry.dtype)
         return batch
 

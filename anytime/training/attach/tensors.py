@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 
+from anytime.model_store.shapes import Shapes, graph_shapes, skeleton
 from anytime.model_store.tensors import DTYPES, ROW_AXIS, Dims, Shape
 from anytime.training.attach.inputs import Inputs
 from anytime.training.attach.session import open_session, run_session, with_outputs
@@ -38,6 +39,21 @@ def describe(model: onnx.ModelProto, inputs: Inputs, tensors: Sequence[str], sai
     runs = [run_session(session, tensors, inputs.random(dims), said) for dims in (first, second)]
     found = {name: _described(a, b, first, second) for name, a, b in zip(tensors, *runs, strict=True)}
     return {name: one for name, one in found.items() if one is not None}
+
+
+def shapes_of_one_row(model: onnx.ModelProto, inputs: Inputs, said: str) -> Shapes:
+    """Of every dense tensor of the main graph, at the axes' usual sizes: inferred, or from a run where ONNX cannot.
+
+    Raises as ``describe``, and ``Uncountable`` where the model is none that ONNX can infer shapes of.
+    """
+    known = graph_shapes(skeleton(model, {}, inputs.shapes()).graph, {})
+    missing = [name for node in model.graph.node for name in node.output if name and name not in known]
+    if not missing:
+        return known
+    session = open_session(with_outputs(model, missing), said)
+    found: list[object] = [*run_session(session, missing, inputs.random(inputs.typical(1)), said)]
+    seen = {name: one.shape for name, one in zip(missing, found, strict=True) if isinstance(one, np.ndarray)}
+    return {**known, **seen}
 
 
 def _described(a: object, b: object, first: Dims, second: Dims) -> Described | None:

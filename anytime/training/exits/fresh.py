@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from anytime.training.exits.cached import CHUNK
+from anytime.training.exits.reading import Reading
 from anytime.training.loop import Device
 from anytime.training.models.backbone import Backbone, evaluating
 
@@ -31,18 +32,21 @@ class FreshView:
     target: np.ndarray
     """(N,) int64 labels."""
     device: Device
+    readings: Sequence[Reading]
+    """Of each feature, none with a mask."""
 
     def __len__(self) -> int:
         return len(self.target)
 
     @torch.no_grad()
     def tensors(self, rows: np.ndarray) -> tuple[Tensor, ...]:
-        """base, target, then each feature, of some rows, in float32; the network in eval mode, however it was."""
+        """base, target, then what is read of each feature, of some rows, in float32; the network always in eval mode."""
         (x, target) = self.device.put((torch.from_numpy(self.take(rows)), torch.from_numpy(self.target[rows])))
         self.backbone.to(self.device.name)
         with evaluating(self.backbone), self.device.autocast():
             features, base = self.backbone.forward_exits(x, self.places)
-        return base.float(), target, *(one.float() for one in features)
+        read = (reading(one.float()) for reading, one in zip(self.readings, features, strict=True))
+        return base.float(), target, *read
 
     def in_order(self, size: int = CHUNK) -> Iterator[tuple[Tensor, ...]]:
         """All rows once, as ``tensors``."""
@@ -60,6 +64,8 @@ class Fresh(Sequence[FreshView]):
     target: np.ndarray
     device: Device
     epochs: int
+    readings: Sequence[Reading] = ()
+    """As the exits have them; none: features whole."""
 
     def __len__(self) -> int:
         return self.epochs
@@ -73,4 +79,5 @@ class Fresh(Sequence[FreshView]):
             return [self[one] for one in range(*epoch.indices(len(self)))]
         if not 0 <= epoch < len(self):
             raise IndexError(epoch)
-        return FreshView(self.backbone, self.places, self.taking(epoch), self.target, self.device)
+        return FreshView(self.backbone, self.places, self.taking(epoch), self.target, self.device,
+                         self.readings or [Reading(1)] * len(self.places))  # fmt: skip

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 Shape = tuple[int, ...]
-"""Of one row: (channels, height, width), (tokens, width) or (width,)."""
+"""Of one row: (channels, height, width) or (width,)."""
 
 
 class Backbone(nn.Module):

@@ -1,4 +1,4 @@
-"""Exit heads: from a feature of any rank, and from what earlier exits said, to logits. Which head reads which is a method's.
+"""Exit heads: from a map or a vector, and from what earlier exits said, to logits. Which head reads which is a method's.
 
 A head is a reduction of the feature to a vector, and a linear layer over it and the ``extra`` numbers beside it.
 """
@@ -29,8 +29,8 @@ class HeadOptions:
 
     ``kind``, for maps: ``conv`` (3 x 3 convolution and ReLU, mixed pool, linear), ``pool`` (the same without the
     convolution, as SDN's own) or ``linear`` (mean over the map, linear: next to no multiply-adds, where ``conv`` heads
-    after every block cost half a network). Tokens (T, D) are always reduced as ``tokens`` says, to their mean or the
-    first, then linear; a vector (D,) is read as it is.
+    after every block cost half a network). A vector (D,) is read as it is, then linear; so are tokens, of which the head
+    gets what ``tokens`` says, their mean or the first.
     ``stride``: of the convolution on maps larger than 8 x 8, 2 for Tiny ImageNet and ImageNet. ``shrink``: input over
     output channels of the convolution, 4 for ImageNet. Raises ``BadOption``.
     """
@@ -71,17 +71,6 @@ class Head(nn.Module):
         return self.linear(reduced)
 
 
-class _OneToken(nn.Module):
-    """(N, T, D) -> (N, D)"""
-
-    def __init__(self, tokens: Tokens) -> None:
-        super().__init__()
-        self.tokens = tokens
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x.mean(dim=1) if self.tokens == "mean" else x[:, 0]
-
-
 def make_head(
     options: HeadOptions | HeadKind, feature_shape: Shape, labels: int, extra: int = 0, *, layer_norm: bool = False
 ) -> Head:
@@ -101,17 +90,13 @@ def _reduction(options: HeadOptions, shape: Shape) -> tuple[nn.Module, int]:
     match shape:
         case (width,):
             return nn.Identity(), width
-        case (_, width):
-            return _OneToken(options.tokens), width
         case (channels, _, _) if options.kind == "linear":
             return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()), channels
         case (channels, height, width) if options.kind == "pool":
             return _pooled([], channels, height, width, options.pool)
         case (channels, height, width):
             return _convolved(options, channels, height, width)
-    raise BadOption(
-        f"a feature of shape {shape} has no head; wanted (channels, height, width), (tokens, width) or (width,)"
-    )
+    raise BadOption(f"a feature of shape {shape} has no head; wanted (channels, height, width) or (width,)")
 
 
 def _convolved(options: HeadOptions, channels: int, height: int, width: int) -> tuple[nn.Module, int]:

@@ -15,6 +15,8 @@ from anytime.training.attach import ExitHead, Network, NetworkInput, Piece, read
 
 SEQUENCE = {"sequence": Size(min=2, max=32, typical=8)}
 TOKENS = [NetworkInput(name, "int64", ("batch", "sequence")) for name in ("input_ids", "attention_mask")]
+LENGTH = {"length": Size(min=8, max=64, typical=24)}
+SIGNAL = [NetworkInput("signal", "float32", ("batch", 4, "length"))]
 PICTURE = [NetworkInput("pixel_values", "float32", ("batch", 3, 32, 32))]
 FACTORIES = """
 import torch
@@ -60,6 +62,43 @@ def bert():
         vocab_size=50, hidden_size=32, num_hidden_layers=3, num_attention_heads=2, intermediate_size=64,
         max_position_embeddings=32, num_labels=4,
     ))
+
+
+def signal():
+    torch.manual_seed(0)
+    layers = []
+    for width, out in ((4, 16), (16, 16), (16, 24)):
+        layers += [nn.Conv1d(width, out, 5, padding=2, bias=False), nn.BatchNorm1d(out), nn.ReLU()]
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(24, 5))
+
+
+class Wide(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.conv = nn.Conv2d(width, width, 3, padding=1, groups=width)
+        self.mix = nn.Sequential(
+            nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width)
+        )
+
+    def forward(self, x):  # (N, H, W, C), as Keras and Swin have it
+        return x + self.mix(self.conv(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1))
+
+
+class Pooled(nn.Module):
+    def forward(self, x):
+        return x.mean(dim=(1, 2))
+
+
+class Last(nn.Module):
+    def forward(self, x):
+        return x.permute(0, 2, 3, 1)
+
+
+def channels_last():
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(3, 12, 4, 4), Last(), Wide(12), Wide(12), nn.Linear(12, 20), Wide(20), Pooled(), nn.Linear(20, 5)
+    )
 
 
 def drawn():
@@ -161,15 +200,12 @@ def save(path: Path, model: onnx.ModelProto) -> Path:
 def linear_head(piece: Piece, classes: int) -> ExitHead:
     """Mean over all axes but rows and channels, then a linear layer, as any method's export might look."""
     cut = piece.cut
-    channels = cut.shape[1] if cut.kind in ("map", "vector") else cut.shape[2]
-    weight = np.random.default_rng(1).standard_normal((channels, classes)).astype(np.float32)
-    nodes = {
-        "map": [helper.make_node("ReduceMean", ["h"], ["p"], axes=[2, 3], keepdims=0)],
-        "tokens": [helper.make_node("ReduceMean", ["h"], ["p"], axes=[1], keepdims=0)],
-        "vector": [helper.make_node("Identity", ["h"], ["p"])],
-    }[cut.kind]
+    weight = np.random.default_rng(1).standard_normal((cut.shape[cut.channels], classes)).astype(np.float32)
+    places = [axis for axis in range(1, len(cut.shape)) if axis != cut.channels]
+    node = (helper.make_node("ReduceMean", ["h"], ["p"], axes=places, keepdims=0) if places
+            else helper.make_node("Identity", ["h"], ["p"]))  # fmt: skip
     graph = helper.make_graph(
-        [*nodes, helper.make_node("MatMul", ["p", "w"], ["logits"])], "head",
+        [node, helper.make_node("MatMul", ["p", "w"], ["logits"])], "head",
         [helper.make_tensor_value_info("h", TensorProto.FLOAT, list(cut.shape))],
         [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", classes])],
         [numpy_helper.from_array(weight, "w")],

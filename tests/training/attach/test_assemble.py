@@ -25,14 +25,14 @@ def attached(network, name="net", count=8, **options):
     return pieces, assemble(name, network, pieces, heads, **options)
 
 
-@pytest.mark.parametrize("name", ["cnn", "vit", "bert", "mlp", "external"])
+@pytest.mark.parametrize("name", ["cnn", "vit", "bert", "mlp", "external", "signal", "channels_last"])
 def test_a_cut_network_becomes_a_bundle(networks, tmp_path, name):
     """It is verified, its full depth says what the network says, and costs no more than that."""
     network = networks[name]
     pieces, made = attached(network, name)
     bundle = made.write(tmp_path / name)
     assert open_bundle(tmp_path / name).manifest.exits == len(pieces)
-    batch = network.inputs.random({"batch": 3, "sequence": 6})
+    batch = network.inputs.random({"batch": 3, "sequence": 6, "length": 20})
     trace = record(bundle, batch)
     np.testing.assert_allclose(trace.outputs["logits"][:, -1], Chain(network, pieces).run(batch)[-1], atol=1e-5)
     assert np.isfinite(trace.outputs["logits"]).all()

@@ -3,7 +3,7 @@ import re
 import numpy as np
 import pytest
 
-from anytime.training.attach import choose_cuts, find_cuts
+from anytime.training.attach import Cut, choose_cuts, find_cuts
 from anytime.training.errors import BadOption, NetworkUncuttable, NotACut
 from tests.training.attach.networks import Graph, dense, mlp, towers
 
@@ -45,6 +45,45 @@ def test_a_language_model_is_cut_beside_its_mask(networks):
     assert writers(network, cuts) == ["LayerNormalization"] * 6 + ["Tanh"]
     assert {cut.shape for cut in cuts[:-1]} == {("batch", "sequence", 32)}
     assert tensors(choose_cuts(network, cuts)) == tensors(cuts[:5])
+
+
+def test_the_graph_tells_what_an_axis_is(networks):
+    """Signals of any length have their channels before it, maps of a network of matrices behind their sides."""
+    cuts = find_cuts(networks["signal"])
+    assert {(cut.kind, cut.channels, cut.told) for cut in cuts} == {("signal", 1, 1)}
+    assert [cut.shape for cut in cuts] == [("batch", 16, "length")] * 2 + [("batch", 24, "length")]
+    cuts = find_cuts(networks["channels_last"])
+    assert [(cut.kind, cut.channels) for cut in cuts] == [("map", 1)] + [("map", 3)] * (len(cuts) - 1)
+    assert {cut.shape for cut in cuts[1:]} == {("batch", 8, 8, 12), ("batch", 8, 8, 20)}
+    assert all(cut.told == cut.channels for name in ("cnn", "vit", "bert") for cut in find_cuts(networks[name]))
+
+
+def test_a_network_as_tensorflow_has_it_is_told(tmp_path):
+    """Pictures (rows, height, width, colours), convolutions between transposes, biases and additions outside them."""
+    graph = Graph(shape=["batch", 8, 8, 3])
+    read, width = "x", 3
+    for number in range(3):
+        kernel = graph.constant(f"k{number}", np.ones((6, width, 3, 3), np.float32))
+        turned = graph.add("Transpose", [read], f"turned{number}", perm=[0, 3, 1, 2])
+        made = graph.add("Conv", [turned, kernel], f"conv{number}", pads=[1, 1, 1, 1])
+        back = graph.add("Transpose", [made], f"back{number}", perm=[0, 2, 3, 1])
+        bias = graph.constant(f"bias{number}", np.ones(6, np.float32))
+        read, width = graph.add("Relu", [graph.add("Add", [back, bias], f"sum{number}")], f"relu{number}"), 6
+    graph.linear(graph.add("ReduceMean", [read], "mean", axes=[1, 2], keepdims=0), "y", 3, rows=6)
+    cuts = find_cuts(graph.read(tmp_path, "y"))
+    assert [(cut.tensor, cut.kind, cut.told) for cut in cuts] == [(f"relu{number}", "map", 3) for number in range(3)]
+
+
+@pytest.mark.parametrize(("shape", "told", "channels", "kind"), [
+    ((7, 16), None, 2, "tokens"), ((7, 16), 1, 1, "signal"), ((16, "length"), None, 1, "signal"), ((16,), None, 1, "vector"),
+    ((8, 4, 4), None, 1, "map"), ((4, 4, 8), 3, 3, "map"), (("side", "side", 8), None, 3, "map"),
+    (("length", 16), 1, None, "other"), (("a", "b", 4, 4), None, None, "other"), ((2, 2, 2, 2), 1, None, "other"),
+    ((), None, None, "other"), (("width",), None, None, "other"),
+])  # fmt: skip
+def test_where_nothing_tells_tokens_have_channels_last_and_maps_first(shape, told, channels, kind):
+    """Unless only another axis is of a known size; what the graph tells always holds, and no axis of unknown size does."""
+    cut = Cut("t", "float32", ("batch", *shape), 1, 0.5, told)
+    assert (cut.channels, cut.kind) == (channels, kind)
 
 
 def test_an_mlp_is_cut_behind_its_activations(networks):

@@ -57,10 +57,10 @@ def test_two_sizes_tell_axes_apart():
 
 
 def test_random_rows_leave_no_mask_empty():
-    """Ones and noughts, the first of each row a one; normal numbers for floats."""
+    """Ones and noughts, the first of each row a one and the second a nought; normal numbers for floats."""
     batch = Inputs((IDS, WIDE), AXES, one_row=False).random({"batch": 5, "sequence": 3, "width": 2})
     assert batch["ids"].shape == (5, 3)
-    assert set(batch["ids"][:, 0]) == {1}
+    assert set(batch["ids"][:, 0]) == {1} and set(batch["ids"][:, 1]) == {0}
     assert set(batch["ids"].ravel()) == {0, 1}
     assert (batch["wide"].shape, batch["wide"].dtype) == ((5, 3, 2), np.float32)
 

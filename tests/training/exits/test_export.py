@@ -8,7 +8,7 @@ import torch
 
 from anytime.training.attach import assemble
 from anytime.training.errors import ParityBroken
-from anytime.training.exits import export, export_exits
+from anytime.training.exits import Reading, export, export_exits
 from anytime.training.exits.cached import Cached
 from anytime.training.exits.tasks import exit_logits
 from anytime.training.export_backbone import INPUT
@@ -18,6 +18,7 @@ from anytime.training.models.heads import HeadOptions
 from anytime.training.record import record
 
 ROWS = 12
+READINGS = [Reading(1), Reading(1)]
 METHODS = {
     "sdn": (lambda shapes: Sdn(shapes, 5), set()),
     "linear": (lambda shapes: Sdn(shapes, 5, HeadOptions("linear")), set()),
@@ -38,7 +39,7 @@ def test_a_bundle_says_what_torch_says(setup, name, tmp_path):
     method = make(setup.shapes)
     for parameter in method.parameters():  # weights unlike those of a new method, ensembles' too
         torch.nn.init.normal_(parameter, std=0.3) if parameter.ndim else torch.nn.init.constant_(parameter, 0.4)
-    exported = export_exits(method, setup.pieces, setup.network.inputs, 5)
+    exported = export_exits(method, setup.pieces, READINGS, setup.network.inputs, 5)
     assert {one.name for one in exported.states} == states
     attached = assemble("net", setup.network, setup.pieces, exported.heads, states=exported.states, last=exported.last)
     bundle = attached.write(tmp_path / "bundle")
@@ -54,4 +55,4 @@ def test_a_graph_that_computes_something_else_is_refused(setup, monkeypatch):
     """The message names the tensor, the exit and how far it is off."""
     monkeypatch.setattr(export, "TOLERANCE", -1.0)
     with pytest.raises(ParityBroken, match="logits of exit 1 is .* from torch at 1 rows"):
-        export_exits(Sdn(setup.shapes, 5), setup.pieces, setup.network.inputs, 5)
+        export_exits(Sdn(setup.shapes, 5), setup.pieces, READINGS, setup.network.inputs, 5)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 
-from anytime.training.exits import Cached, Fresh
+from anytime.training.exits import Cached, Fresh, Reading
 from anytime.training.loop import choose_device
 from anytime.training.models.registry import make_backbone
 
@@ -39,6 +41,15 @@ def test_a_view_is_what_a_cache_would_hold(fresh):
     whole = [torch.cat(parts) for parts in zip(*view.in_order(4), strict=True)]
     for ours, theirs in zip(whole, cached.tensors(slice(None)), strict=True):
         np.testing.assert_allclose(ours.numpy(), theirs.numpy(), atol=1e-5)
+
+
+def test_heads_get_what_they_read(fresh):
+    """As from a cache: a linear head the mean of a map, though it is computed anew."""
+    whole = fresh[1].tensors(np.arange(3))
+    view = dataclasses.replace(fresh, readings=[Reading(1, "mean"), Reading(1)])[1]
+    _, _, pooled, same = view.tensors(np.arange(3))
+    torch.testing.assert_close(pooled, whole[2].mean(dim=(2, 3)))
+    assert same.equal(whole[3])
 
 
 def test_every_epoch_has_a_view_of_its_own(fresh):

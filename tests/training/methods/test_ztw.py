@@ -8,7 +8,7 @@ from anytime.training.methods.ztw import Ztw, ZtwOptions
 from anytime.training.models.heads import HeadOptions
 from tests.training.exported import export, run
 
-SHAPES = [(4, 8, 8), (6, 7, 7), (5, 12), (10,)]
+SHAPES = [(4, 8, 8), (6, 7, 7), (3, 5, 12), (10,)]
 LABELS = 5
 LABEL = torch.tensor([0, 1, 4])
 

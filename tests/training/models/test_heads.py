@@ -17,14 +17,13 @@ LABELS = 5
         (HeadOptions("conv", stride=2, shrink=4), (8, 14, 14), 2 * 16),
         ("pool", (6, 8, 8), 6 * 16),
         ("linear", (6, 8, 8), 6),
-        ("conv", (7, 12), 12),
         ("linear", (9,), 9),
     ],
     ids=str,
 )
 @pytest.mark.parametrize("extra", [0, LABELS])
-def test_a_feature_of_any_rank_becomes_logits(options, shape, width, extra):
-    """Maps, tokens and vectors; beside the reduced feature stands what was said before."""
+def test_a_map_or_a_vector_becomes_logits(options, shape, width, extra):
+    """Of any size; beside the reduced feature stands what was said before."""
     head = make_head(options, shape, LABELS, extra)
     assert head.linear.in_features == width + extra
     feature, before = torch.randn(3, *shape), torch.randn(3, extra) if extra else None
@@ -53,13 +52,6 @@ def test_only_the_linear_head_reduces_without_parameters(kind):
     assert (not list(reduce.parameters())) == (kind == "linear")
 
 
-def test_tokens_are_reduced_as_asked():
-    """Their mean, or the first."""
-    tokens = torch.randn(2, 7, 12)
-    assert make_head(HeadOptions(tokens="mean"), (7, 12), LABELS).reduce(tokens).equal(tokens.mean(dim=1))
-    assert make_head(HeadOptions(tokens="first"), (7, 12), LABELS).reduce(tokens).equal(tokens[:, 0])
-
-
 @pytest.mark.parametrize(
     ("options", "match"),
     [
@@ -75,7 +67,8 @@ def test_unknown_options_are_refused(options, match):
         HeadOptions(**options)
 
 
-def test_a_feature_of_another_rank_is_refused():
+@pytest.mark.parametrize("shape", [(7, 12), (1, 2, 3, 4)])
+def test_a_feature_of_another_rank_is_refused(shape):
     """With the ranks that there are heads for."""
     with pytest.raises(BadOption, match="wanted .channels, height, width."):
-        make_head("linear", (1, 2, 3, 4), LABELS)
+        make_head("linear", shape, LABELS)
