@@ -20,6 +20,8 @@ ARRIVED = "anytime.arrived"
 GONE = "anytime.gone"
 """The key of a scope's ``state`` that holds a future, done once the connection is lost under the request: what a task that
 waits for ``receive`` would tell, without the task."""
+IS_WHOLE = "anytime.is_whole"
+"""The key of a scope's ``state`` that is there once all of the body has come."""
 HEAD_BYTES = 64 * 1024
 PIPELINED = 8
 """Requests that may wait behind one on its connection before reading stops, and with it the sight of a client's leaving."""
@@ -97,6 +99,7 @@ class _BoundedHead(HttpToolsProtocol):
         self._is_whole = True
         if not self.transport.is_closing():
             super().on_message_complete()
+            self.scope["state"][IS_WHOLE] = True
             self.cycle.more_body = False  # uvicorn leaves it where the reply came first
             if self.cycle is self._running:
                 self.flow.resume_reading()  # what it paused for the body: who does not read sees nobody leave

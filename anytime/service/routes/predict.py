@@ -30,7 +30,7 @@ from anytime.service.errors import (
     error_body,
 )
 from anytime.service.headers import accepts, header
-from anytime.service.http_protocol import ARRIVED, GONE
+from anytime.service.http_protocol import ARRIVED, GONE, IS_WHOLE
 from anytime.service.intake.body import read_body
 from anytime.service.intake.deadline import asked_deadline_ms
 from anytime.service.intake.fields import invalid_policy
@@ -67,7 +67,8 @@ class Predict:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         state = scope.get("state", {})
         arrived = state.get(ARRIVED) or time.perf_counter()
-        body = await read_body(receive, scope["headers"], self._body_bytes, self._body_timeout_s)
+        timeout_s = None if IS_WHOLE in state else self._body_timeout_s
+        body = await read_body(receive, scope["headers"], self._body_bytes, timeout_s)
         asked = _Asked(header(scope["headers"], b"content-type"), body, _query(scope))
         model, reference = scope["path_params"]["model"], scope["path_params"].get("version")
         at_hand = self._catalogue.at_hand(model, reference)
