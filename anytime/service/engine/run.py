@@ -80,7 +80,7 @@ def _run_one(run: Run, row: int = 0, again: int | None = None) -> Outcome | Serv
     That step counts once, and what had run before it does not run again.
     """
     job, slots, ran = run.jobs[row], run.slots[row], run.ran
-    begun, done = job.walk.begun, job.walk.done
+    walk = job.walk
     steps = run.piece.steps if again is None else run.piece.steps[again:]
     counted = again is not None
     outputs: list[np.ndarray] = []
@@ -89,7 +89,7 @@ def _run_one(run: Run, row: int = 0, again: int | None = None) -> Outcome | Serv
             return None
         node = step.node
         if not counted:
-            begun.append(node)
+            walk.begin(node)
         counted = False
         feeds = {}
         for name, slot in step.feeds:
@@ -104,7 +104,7 @@ def _run_one(run: Run, row: int = 0, again: int | None = None) -> Outcome | Serv
             slots[slot] = output
         for slot in step.drops:
             del slots[slot]
-        done.append((node, seconds * 1e3))
+        walk.finish(node, seconds * 1e3)
     return _outcome(run, step, outputs, 0) if step.says else None
 
 
@@ -124,7 +124,7 @@ def _run_batch(run: Run) -> list[Outcome | ServiceError | None]:
         if all(job.ended for job in run.jobs):
             return [None] * len(run.jobs)
         for job in run.jobs:
-            job.walk.begun.append(step.node)
+            job.walk.begin(step.node)
         for _, slot in step.feeds:
             if slot not in columns:
                 columns[slot] = np.concatenate([slots[slot] for slots in run.slots])
@@ -136,7 +136,7 @@ def _run_batch(run: Run) -> list[Outcome | ServiceError | None]:
         run.ran.append((step.node, seconds))
         columns |= dict(zip(step.keeps, outputs, strict=False))
         for job in run.jobs:
-            job.walk.done.append((step.node, seconds * 1e3 / len(run.jobs)))
+            job.walk.finish(step.node, seconds * 1e3 / len(run.jobs))
     _scatter(run, columns, run.piece.steps)
     if not step.says:
         for job in run.jobs:
