@@ -221,10 +221,16 @@ class Engine:
                     run = self._choose()
                 self._running[number] = run
             try:
-                execute(run, self._scheduler)
+                execute(run, self._scheduler, self._tell)
             except Exception:  # our own bug must cost these rows and not the worker
                 log.exception("a run failed")
                 run.fail(_internal())
+
+    def _tell(self, job: Job, outcome: Outcome) -> None:
+        """An exit on the way of a row that runs on; one that was ended meanwhile has had its last word."""
+        with self._lock:
+            if not job.ended:
+                job.ticket.post(job.prediction(outcome))
 
     def _choose(self) -> Run | None:
         """The next run; rows whose next exit no longer fits their deadline are answered instead."""
