@@ -58,6 +58,11 @@ class Ticket:
         return self.open_rows == 0
 
     @property
+    def is_told(self) -> bool:
+        """Whether every row has ended, and all events have been taken."""
+        return self.done and not self._events
+
+    @property
     def queue_ms(self) -> float:
         """From admission to its first graph's start."""
         return 0.0 if self.started_at is None else (self.started_at - self.admitted_at) * 1e3

@@ -145,17 +145,21 @@ class Predict:
         await send({"type": "http.response.body", "body": body})
 
     async def _stream(self, ticket: Ticket, top: int, send: Send) -> None:
-        """Opened at admission; every event as it comes, ``done`` once each row has ended."""
+        """Opened at admission; every event as it comes, ``done`` with the last of them."""
         await send(_head(200, sse.HEADERS))
         manifest, number, waited_s = ticket.served.manifest, 0, 0.0
+        pieces: list[bytes] = []
         try:
             while events := await self._next(ticket, send):
-                pieces = []
                 for event in events:
                     number += 1
                     pieces.append(sse.event(_kind(event), event_json(manifest, ticket.id, event, top), number))
+                if ticket.is_told:
+                    break
+                said = b"".join(pieces)
+                pieces.clear()
                 offered_at = time.perf_counter()
-                await send(_piece(b"".join(pieces)))
+                await send(_piece(said))
                 waited_s = max(waited_s, time.perf_counter() - offered_at)
             last = sse.event("done", done_json(manifest, ticket.id, **_times(ticket)), number + 1)
         except Exception:  # the head is out: an error can only be an event
@@ -164,7 +168,7 @@ class Predict:
             last = sse.event("error", {"id": ticket.id, **fault}, number + 1)
         if waited_s < SLOW_READER_S:
             ticket.handed_at = time.perf_counter()
-        await send({"type": "http.response.body", "body": last})
+        await send({"type": "http.response.body", "body": b"".join((*pieces, last))})
 
     async def _next(self, ticket: Ticket, send: Send) -> list[Event]:
         """What comes next, with a heartbeat whenever it takes long; empty at the end."""
