@@ -15,7 +15,7 @@ from anytime.policy.plan import Leg, Plan
 class Walk:
     """The progress of one row along its plan."""
 
-    __slots__ = ("_first", "_leg", "begun", "decision", "done", "outcomes", "plan")
+    __slots__ = ("_first", "_leg", "compute_ms", "decision", "depth", "done", "macs", "outcomes", "plan")
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
@@ -23,10 +23,14 @@ class Walk:
         """Of the exits consulted so far."""
         self.decision: Decision | None = None
         """Set once the row stops."""
-        self.begun: list[Node] = []
-        """Every graph started: it counts, whether or not it is waited for."""
         self.done: list[tuple[Node, float]] = []
-        """Every graph that finished, and the milliseconds of its run over its rows. Whoever runs graphs appends to both."""
+        """Every graph that finished, and the milliseconds of its run over its rows."""
+        self.macs = 0
+        """Multiply-adds of every graph started."""
+        self.compute_ms = 0.0
+        """A run's time over its rows, summed over the graphs that finished."""
+        self.depth = 0
+        """The deepest exit whose head finished; 0 before the first."""
         self._leg = 0
         self._first = 0
 
@@ -65,20 +69,16 @@ class Walk:
         following = self._leg + 1
         return self.plan.legs[following] if following < len(self.plan.legs) else None
 
-    @property
-    def macs(self) -> int:
-        """Multiply-adds of every graph started."""
-        return sum([node.graph.macs for node in self.begun])
+    def begin(self, node: Node) -> None:
+        """A graph starts for this row: it counts, whether or not it is waited for. Whoever runs graphs says so."""
+        self.macs += node.graph.macs
 
-    @property
-    def compute_ms(self) -> float:
-        """A run's time over its rows, summed over the graphs that finished."""
-        return sum([ms for _, ms in self.done])
-
-    @property
-    def depth(self) -> int:
-        """The deepest exit whose head finished; 0 before the first."""
-        return max([node.stage for node, _ in self.done if node.part == "head"], default=0)
+    def finish(self, node: Node, ms: float) -> None:
+        """A graph that began has finished. ``ms``: of its run, over the rows that shared it."""
+        self.done.append((node, ms))
+        self.compute_ms += ms
+        if node.part == "head" and node.stage > self.depth:
+            self.depth = node.stage
 
     def heard(self, outcome: Outcome, ahead: Ahead | None) -> Decision:
         """The consulted exit has said ``outcome``: stop, or go on to the next leg. ``ahead``: None at the way's end."""

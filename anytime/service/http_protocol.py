@@ -17,6 +17,11 @@ from anytime.service.reply import dumps
 
 ARRIVED = "anytime.arrived"
 """The key of a scope's ``state`` that holds ``time.perf_counter()`` at the end of the request's head."""
+GONE = "anytime.gone"
+"""The key of a scope's ``state`` that holds a future, done once the connection is lost under the request: what a task that
+waits for ``receive`` would tell, without the task."""
+IS_WHOLE = "anytime.is_whole"
+"""The key of a scope's ``state`` that is there once all of the body has come."""
 HEAD_BYTES = 64 * 1024
 PIPELINED = 8
 """Requests that may wait behind one on its connection before reading stops, and with it the sight of a client's leaving."""
@@ -37,6 +42,7 @@ class _BoundedHead(HttpToolsProtocol):
         self._in_vain = 0
         """Bytes that came since the parser last made something whole of them: a head, a piece of a body, a message."""
         self._is_whole = False
+        self._is_in_head = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn types it
         super().connection_made(cast(asyncio.Transport, LingeringTransport(transport, self.loop, self._is_unread)))
@@ -47,6 +53,9 @@ class _BoundedHead(HttpToolsProtocol):
         if self._running is not None and not self._running.response_complete:
             self._running.disconnected = True  # uvicorn tells the last of the pipelined requests only
             self._running.message_event.set()
+            gone = self._running.scope["state"][GONE]
+            if not gone.done():
+                gone.set_result(None)
         super().connection_lost(exc)
         self.transport.close()
 
@@ -60,15 +69,15 @@ class _BoundedHead(HttpToolsProtocol):
             self._in_vain = 0
         elif self._in_vain > HEAD_BYTES:
             self._refuse_head()
-        if self._head_timer is None and not self._is_busy and self.timeout_keep_alive_task is None:
-            self._watch_head()  # no request came: the rest of a body that nobody read, or an empty line
+        if self._head_timer is None and (self._is_in_head or self._is_idle):
+            self._watch_head()  # part of a head; or no request came: the rest of a body that nobody read, or an empty line
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        if self._head_timer is None:
-            self._watch_head()
+        self._is_in_head = True
 
     def on_headers_complete(self) -> None:
+        self._is_in_head = False
         self._head_is_here()
         if self._in_vain > HEAD_BYTES and self._head_bytes() > HEAD_BYTES:
             self._refuse_head()
@@ -76,6 +85,7 @@ class _BoundedHead(HttpToolsProtocol):
             return
         self._is_whole = True
         self.scope["state"][ARRIVED] = time.perf_counter()
+        self.scope["state"][GONE] = self.loop.create_future()
         super().on_headers_complete()
         if self.pipeline and len(self.pipeline) < PIPELINED:
             self.flow.resume_reading()
@@ -89,7 +99,10 @@ class _BoundedHead(HttpToolsProtocol):
         self._is_whole = True
         if not self.transport.is_closing():
             super().on_message_complete()
+            self.scope["state"][IS_WHOLE] = True
             self.cycle.more_body = False  # uvicorn leaves it where the reply came first
+            if self.cycle is self._running:
+                self.flow.resume_reading()  # what it paused for the body: who does not read sees nobody leave
             if not self._is_busy:
                 self._head_is_here()
 
@@ -117,6 +130,11 @@ class _BoundedHead(HttpToolsProtocol):
     @property
     def _is_busy(self) -> bool:
         return self._running is not None and not self._running.response_complete
+
+    @property
+    def _is_idle(self) -> bool:
+        """Whether no request is under way, and none was answered that the next is waited for."""
+        return not self._is_busy and self.timeout_keep_alive_task is None
 
     def _is_unread(self) -> bool:
         """Whether the client may still be sending what nobody will read."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import secrets
+import os
 import string
 import sys
 from contextvars import ContextVar
@@ -33,7 +33,7 @@ def request_id(headers: Headers) -> str:
     given = header(headers, REQUEST_ID)
     if given and len(given) <= _MAX_CHARS and _SAFE.issuperset(given):
         return given
-    return secrets.token_hex(16)
+    return os.urandom(16).hex()
 
 
 def set_up_logs(level: str, form: Format, stream: IO[str] | None = None) -> None:

@@ -39,7 +39,7 @@ def row_json(manifest: Manifest, row: RowAnswer, top: int = 0) -> Json:
     said["depth"] = row.depth
     said["exits"] = len(manifest.stages)
     said["cost"] = row.cost
-    said["compute_ms"] = round(row.compute_ms, 3)
+    said["compute_ms"] = _to_microseconds(row.compute_ms)
     if row.reason is not None:
         said["stop_reason"] = row.reason
     if manifest.levels is not None:
@@ -78,8 +78,8 @@ def reply_json(
         "model": manifest.name,
         "version": manifest.version,
         "rows": rows,
-        "elapsed_ms": round(elapsed_ms, 3),
-        "queue_ms": round(queue_ms, 3),
+        "elapsed_ms": _to_microseconds(elapsed_ms),
+        "queue_ms": _to_microseconds(queue_ms),
     }
 
 
@@ -88,6 +88,11 @@ def done_json(manifest: Manifest, id: str, *, elapsed_ms: float, queue_ms: float
     done = reply_json(manifest, id, (), 0, elapsed_ms=elapsed_ms, queue_ms=queue_ms)
     del done["rows"]
     return done
+
+
+def _to_microseconds(ms: float) -> float:
+    """Milliseconds, not negative, to three digits: ``round`` would write them as text and read that."""
+    return int(ms * 1e3 + 0.5) / 1e3
 
 
 def _top(verdict: Verdict, labels: tuple[str, ...], top: int) -> list[Json]:

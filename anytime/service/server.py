@@ -46,6 +46,7 @@ class Server(uvicorn.Server):
                 log_config=None,
                 access_log=False,
                 server_header=False,
+                proxy_headers=False,  # nothing asks for the client's address or scheme
                 timeout_graceful_shutdown=_CLOSE_S,
                 timeout_keep_alive=_KEEP_ALIVE_S,
                 backlog=2048,

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+import uvicorn
+from uvicorn.server import ServerState
 
-from anytime.service.http_protocol import HEAD_BYTES
+from anytime.service.http_protocol import GONE, HEAD_BYTES, head_bounded
 from tests.service import spinner
 from tests.service.live import Live, assert_refused, expect, head, live
 
@@ -239,3 +243,57 @@ def test_who_leaves_with_requests_pipelined_is_noticed(mixed_store: Path) -> Non
         expect(lambda: service.metric("anytime_rows_total", end="cancelled") == 1)
         assert service.post("spinner", {"inputs": [spinner.row()]}).status_code == 200
         assert service.metric("anytime_rows_admitted_total") == 2
+
+
+class PausedTransport(asyncio.Transport):
+    """Goes nowhere; remembers whether it reads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reads = True
+
+    def pause_reading(self) -> None:
+        self.reads = False
+
+    def resume_reading(self) -> None:
+        self.reads = True
+
+    def is_closing(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        pass
+
+
+def test_who_leaves_after_a_large_body_is_noticed() -> None:
+    """The server reads on after a body that was more than it takes at once, so that it sees the connection's end, and the
+    request is told of it though it asks for nothing any more.
+    """
+
+    async def main() -> None:
+        lost: list[bool] = []
+        has_read = asyncio.Event()
+
+        async def application(scope: Any, receive: Any, send: Any) -> None:
+            while (await receive())["more_body"]:
+                continue
+            has_read.set()
+            await scope["state"][GONE]
+            lost.append(True)
+
+        loop, transport = asyncio.get_running_loop(), PausedTransport()
+        config = uvicorn.Config(application, log_config=None)
+        config.load()
+        protocol = head_bounded(10.0)(config=config, server_state=ServerState(), app_state={}, _loop=loop)
+        protocol.connection_made(transport)
+        body = bytes(3 * HEAD_BYTES)
+        protocol.data_received(head("POST", "/", content_length=str(len(body))))
+        await asyncio.sleep(0)
+        protocol.data_received(body)
+        await has_read.wait()
+        assert transport.reads
+        protocol.connection_lost(None)
+        await asyncio.sleep(0.01)
+        assert lost == [True]
+
+    asyncio.run(main())

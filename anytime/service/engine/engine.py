@@ -10,6 +10,7 @@ import itertools
 import logging
 import threading
 import time
+from collections import deque
 
 import numpy as np
 
@@ -55,6 +56,8 @@ class Engine:
         self._guard = Guard()
         self._numbers = itertools.count()
         self._open: dict[int, list[Job]] = {}
+        self._told: deque[Ticket] = deque()
+        """Those with events that their clients have not been rung for."""
         self._running: dict[int, Run] = {}
         self._idle = 0
         self._rows = 0
@@ -149,6 +152,7 @@ class Engine:
                         self._stop_now(
                             job, limit("cancelled"), ShuttingDown("the server is shutting down: retry elsewhere")
                         )
+        self._ring()
 
     def close(self) -> None:
         """Ends all rows and the worker threads, each after the graph it runs; one that runs very long is not waited for."""
@@ -201,6 +205,16 @@ class Engine:
             for job in self._open.get(ticket.number, ()):
                 if not job.ended:
                     self._stop_now(job, limit("deadline"), _too_late(ticket))
+        self._ring()
+
+    def _ring(self) -> None:
+        """Whoever has let go of the lock tells the event loop what was posted under it."""
+        while self._told:
+            try:
+                ticket = self._told.popleft()
+            except IndexError:
+                return  # another thread was faster
+            ticket.ring()
 
     # -- the workers' side ---------------------------------------------------------------------------------------
 
@@ -213,6 +227,7 @@ class Engine:
                     self._settle(run)
                 run = self._choose()
                 while run is None:
+                    self._ring()
                     if self._stopped:
                         return
                     self._idle += 1
@@ -220,11 +235,19 @@ class Engine:
                     self._idle -= 1
                     run = self._choose()
                 self._running[number] = run
+            self._ring()
             try:
-                execute(run, self._scheduler)
+                execute(run, self._scheduler, self._tell)
             except Exception:  # our own bug must cost these rows and not the worker
                 log.exception("a run failed")
                 run.fail(_internal())
+
+    def _tell(self, job: Job, outcome: Outcome) -> None:
+        """An exit on the way of a row that runs on; one that was ended meanwhile has had its last word."""
+        with self._lock:
+            if not job.ended:
+                job.ticket.post(job.prediction(outcome))
+        job.ticket.ring()
 
     def _choose(self) -> Run | None:
         """The next run; rows whose next exit no longer fits their deadline are answered instead."""
@@ -288,6 +311,7 @@ class Engine:
         decision = job.heard(outcome, self._ahead(job, now))
         if ticket.work.streams:
             ticket.post(job.prediction(outcome))
+            self._told.append(ticket)
         if decision.stops:
             self._end(job, "answered", job.final())
 
@@ -330,6 +354,8 @@ class Engine:
         if ticket.open_rows == 1:  # before its client hears of it
             del self._open[ticket.number]
         ticket.end_row(event)
+        if event is not None:
+            self._told.append(ticket)
 
 
 def _rows_in_time(job: Job) -> int:

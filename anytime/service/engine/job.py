@@ -32,7 +32,7 @@ class Job:
     """
 
     __slots__ = (
-        "_leg", "_piece", "ended", "first_at", "is_unwatched", "key", "legs", "piece", "row", "served", "slots", "ticket",
+        "_leg", "_piece", "ended", "first_at", "has_clock", "key", "legs", "piece", "row", "served", "slots", "ticket",
         "waiting", "walk",
     )  # fmt: skip
 
@@ -50,8 +50,8 @@ class Job:
         """The scheduler's entry while the job waits."""
         self.first_at: float | None = None
         """When its first exit spoke, on ``time.perf_counter``."""
-        self.is_unwatched = not ticket.work.streams and ticket.due_at == NEVER and self.walk.plan.policy.max_ms is None
-        """No clock and no stream needs to hear of each exit: the row may run on without telling anybody."""
+        self.has_clock = ticket.due_at != NEVER or self.walk.plan.policy.max_ms is not None
+        """Whether the time may stop it at an exit. Else it may run on from exit to exit, for nothing outside it decides."""
         self._leg = 0
         self._piece = 0
         self.piece: Piece = self.legs[0][0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import numpy as np
 
@@ -44,12 +45,17 @@ class Run:
         self.results = [error] * len(self.jobs)
 
 
-def execute(run: Run, queue: Scheduler | None = None) -> None:
+Tell = Callable[[Job, Outcome], None]
+"""Hands on to a row's stream what an exit said on the way."""
+
+
+def execute(run: Run, queue: Scheduler | None = None, tell: Tell = lambda job, outcome: None) -> None:
     """Runs the piece's graphs, unless every row has been ended meanwhile; a graph's boundary is where that is seen.
 
-    A row by itself that nobody watches runs on, piece after piece, as long as the ``queue`` would choose it again: its exits
-    are heard here, and only the last of its way is left to hear. Between two runs of ONNX Runtime the interpreter is cold
-    in the caches, and a call costs several times what it does in a tight loop: hence few of them on this way.
+    A row by itself without a clock runs on, piece after piece, as long as the ``queue`` would choose it again: its exits are
+    heard here, ``tell`` is told of them, and only the last of its way is left to hear. Between two runs of ONNX Runtime the
+    interpreter is cold in the caches, and a call costs several times what it does in a tight loop: hence few of them on
+    this way.
     """
     if len(run.jobs) > 1:
         run.results = _run_batch(run)
@@ -59,14 +65,16 @@ def execute(run: Run, queue: Scheduler | None = None) -> None:
     while not job.ended and not isinstance(said, ServiceError):
         if said is None:
             job.go_on()
-        elif queue is None or not job.is_unwatched or (leg := job.walk.next_leg) is None:
+        elif queue is None or job.has_clock or (leg := job.walk.next_leg) is None:
             break
         else:
             stops = job.heard(said, leg.ahead).reason is not None
+            if job.ticket.work.streams:
+                tell(job, said)
             said = None
             if stops:
                 break
-        if queue is None or not job.is_unwatched or not queue.goes_on(job):
+        if queue is None or job.has_clock or not queue.goes_on(job):
             break
         run.piece, run.started_at = job.piece, time.perf_counter()
         said = _run_one(run)
@@ -80,7 +88,7 @@ def _run_one(run: Run, row: int = 0, again: int | None = None) -> Outcome | Serv
     That step counts once, and what had run before it does not run again.
     """
     job, slots, ran = run.jobs[row], run.slots[row], run.ran
-    begun, done = job.walk.begun, job.walk.done
+    walk = job.walk
     steps = run.piece.steps if again is None else run.piece.steps[again:]
     counted = again is not None
     outputs: list[np.ndarray] = []
@@ -89,7 +97,7 @@ def _run_one(run: Run, row: int = 0, again: int | None = None) -> Outcome | Serv
             return None
         node = step.node
         if not counted:
-            begun.append(node)
+            walk.begin(node)
         counted = False
         feeds = {}
         for name, slot in step.feeds:
@@ -104,7 +112,7 @@ def _run_one(run: Run, row: int = 0, again: int | None = None) -> Outcome | Serv
             slots[slot] = output
         for slot in step.drops:
             del slots[slot]
-        done.append((node, seconds * 1e3))
+        walk.finish(node, seconds * 1e3)
     return _outcome(run, step, outputs, 0) if step.says else None
 
 
@@ -124,7 +132,7 @@ def _run_batch(run: Run) -> list[Outcome | ServiceError | None]:
         if all(job.ended for job in run.jobs):
             return [None] * len(run.jobs)
         for job in run.jobs:
-            job.walk.begun.append(step.node)
+            job.walk.begin(step.node)
         for _, slot in step.feeds:
             if slot not in columns:
                 columns[slot] = np.concatenate([slots[slot] for slots in run.slots])
@@ -136,7 +144,7 @@ def _run_batch(run: Run) -> list[Outcome | ServiceError | None]:
         run.ran.append((step.node, seconds))
         columns |= dict(zip(step.keeps, outputs, strict=False))
         for job in run.jobs:
-            job.walk.done.append((step.node, seconds * 1e3 / len(run.jobs)))
+            job.walk.finish(step.node, seconds * 1e3 / len(run.jobs))
     _scatter(run, columns, run.piece.steps)
     if not step.says:
         for job in run.jobs:

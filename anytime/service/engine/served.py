@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from statistics import median
 
 import numpy as np
@@ -52,7 +52,7 @@ class Served:
         bundle_default = check_default(bundle.manifest, bundle.flow)
         self._defaults = [service_default, *([bundle_default] if bundle_default else [])]
         resolve(merge(self._defaults), bundle.manifest, bundle.flow)  # what every request would meet is told now
-        self._programs: OrderedDict[tuple[Policy, bool, bool], Program] = OrderedDict()
+        self._programs = lru_cache(_PROGRAMS)(self._make_program)
         self._starts: dict[int, np.ndarray] = {}
         self.runner = make_runner(bundle, intra_op_threads)
         self._compiler = Compiler(bundle.flow, self.runner.prepare, self._batch_pays, _outcome_bytes(bundle.manifest))
@@ -76,17 +76,11 @@ class Served:
 
     def program(self, policy: Policy, *, stream: bool = False, trace: bool = False) -> Program:
         """The program of a request's policy over the defaults. Raises ``PolicyError``."""
-        ask = (policy, stream, trace)
-        program = self._programs.get(ask)
-        if program is None:
-            resolved = resolve(merge([*self._defaults, policy]), self.manifest, self.flow)
-            program = self._compiler.compile(make_plan(resolved, self.flow, stream=stream, trace=trace))
-            self._programs[ask] = program
-            if len(self._programs) > _PROGRAMS:
-                self._programs.popitem(last=False)
-        else:
-            self._programs.move_to_end(ask)
-        return program
+        return self._programs(policy, stream, trace)
+
+    def _make_program(self, policy: Policy, stream: bool, trace: bool) -> Program:
+        resolved = resolve(merge([*self._defaults, policy]), self.manifest, self.flow)
+        return self._compiler.compile(make_plan(resolved, self.flow, stream=stream, trace=trace))
 
     def start(self, slot: int, dims: Dims) -> np.ndarray:
         """The start value of one row, (1, ...); shared between rows, for graphs never write to what they read."""

@@ -58,14 +58,18 @@ class Ticket:
         return self.open_rows == 0
 
     @property
+    def is_told(self) -> bool:
+        """Whether every row has ended, and all events have been taken."""
+        return self.done and not self._events
+
+    @property
     def queue_ms(self) -> float:
         """From admission to its first graph's start."""
         return 0.0 if self.started_at is None else (self.started_at - self.admitted_at) * 1e3
 
     def post(self, event: Event) -> None:
-        """Called under the engine's lock, by any thread: an event for the client, on the way."""
+        """Called under the engine's lock, by any thread: an event for the client, on the way. ``ring`` comes after it."""
         self._events.append(event)
-        self._call()
 
     def end_row(self, event: Event | None) -> None:
         """As ``post``, of a row that ends; nothing is said of one whose client left.
@@ -75,9 +79,12 @@ class Ticket:
         if event is not None:
             self._events.append(event)
         self.open_rows -= 1
-        self._call()
 
-    def _call(self) -> None:
+    def ring(self) -> None:
+        """Called by any thread: whoever waits on the event loop shall look at what was posted.
+
+        Better without the engine's lock: the loop would wake up only to wait for it.
+        """
         if not self._called and (self.work.streams or self.done):
             self._called = True
             self._loop.call_soon_threadsafe(self.wake)

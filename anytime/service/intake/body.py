@@ -19,8 +19,8 @@ class ClientLeft(Exception):
     """The client closed the connection before its request was whole."""
 
 
-async def read_body(receive: Receive, headers: Headers, max_bytes: int, timeout_s: float) -> bytes:
-    """The whole body.
+async def read_body(receive: Receive, headers: Headers, max_bytes: int, timeout_s: float | None) -> bytes:
+    """The whole body. ``timeout_s``: None where all of it has come, and there is nothing to wait for.
 
     Raises ``BodyTooLarge`` (before anything is read, where the length is declared), ``BodyTimeout`` where the body is
     not whole after ``timeout_s``, ``MalformedBody``, ``UnsupportedMedia`` for a compressed body, ``ClientLeft``.
@@ -29,6 +29,14 @@ async def read_body(receive: Receive, headers: Headers, max_bytes: int, timeout_
     _check_encoding(header(headers, b"content-encoding"))
     _check_length(header(headers, b"content-length"), max_bytes)
     pieces: list[bytes] = []
+    if timeout_s is None:
+        await _collect(receive, pieces, max_bytes)
+    else:
+        await _collect_within(timeout_s, receive, pieces, max_bytes)
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+async def _collect_within(timeout_s: float, receive: Receive, pieces: list[bytes], max_bytes: int) -> None:
     try:
         async with asyncio.timeout(timeout_s):
             await _collect(receive, pieces, max_bytes)
@@ -37,7 +45,6 @@ async def read_body(receive: Receive, headers: Headers, max_bytes: int, timeout_
         raise BodyTimeout(
             f"the body was not complete after {timeout_s:g} s ({got} bytes had come); send it faster, or less of it"
         ) from error
-    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
 async def _collect(receive: Receive, pieces: list[bytes], max_bytes: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import time
 from collections.abc import Sequence
@@ -29,7 +30,7 @@ from anytime.service.errors import (
     error_body,
 )
 from anytime.service.headers import accepts, header
-from anytime.service.http_protocol import ARRIVED
+from anytime.service.http_protocol import ARRIVED, GONE, IS_WHOLE
 from anytime.service.intake.body import read_body
 from anytime.service.intake.deadline import asked_deadline_ms
 from anytime.service.intake.fields import invalid_policy
@@ -64,8 +65,10 @@ class Predict:
         self._readers = readers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        arrived = scope.get("state", {}).get(ARRIVED) or time.perf_counter()
-        body = await read_body(receive, scope["headers"], self._body_bytes, self._body_timeout_s)
+        state = scope.get("state", {})
+        arrived = state.get(ARRIVED) or time.perf_counter()
+        timeout_s = None if IS_WHOLE in state else self._body_timeout_s
+        body = await read_body(receive, scope["headers"], self._body_bytes, timeout_s)
         asked = _Asked(header(scope["headers"], b"content-type"), body, _query(scope))
         model, reference = scope["path_params"]["model"], scope["path_params"].get("version")
         at_hand = self._catalogue.at_hand(model, reference)
@@ -82,14 +85,16 @@ class Predict:
             raise Loading(f"{model} had to be loaded, and the deadline did not allow the wait: retry") from error
         top = prediction.top
         del body, asked, prediction  # the tensors are the engine's to drop
-        gone = asyncio.create_task(self._cancel_when_gone(receive, ticket))
-        gone.add_done_callback(_look_at)
+        gone = state.get(GONE) or asyncio.create_task(_lost(receive))
+        leave = functools.partial(self._leave, ticket)
+        gone.add_done_callback(leave)
         try:
             if streams:
                 await self._stream(ticket, top, send)
             else:
                 await self._reply(ticket, top, gone, send)
         finally:
+            gone.remove_done_callback(leave)
             gone.cancel()
             self._engine.finish(ticket)
 
@@ -116,13 +121,16 @@ class Predict:
         work = Work(prediction.tensors, prediction.rows, arrived, streams, prediction.trace)
         return self._engine.submit(served, program, work, prediction.dims)
 
-    async def _cancel_when_gone(self, receive: Receive, ticket: Ticket) -> None:
-        """After the body there is nothing to receive but the connection's end."""
-        while (await receive())["type"] != "http.disconnect":
-            continue
+    def _leave(self, ticket: Ticket, gone: asyncio.Future[None]) -> None:
+        """The client left. A watch that failed ends no request; but somebody should know."""
+        if gone.cancelled():
+            return
+        if gone.exception() is not None:
+            log.error("the client could not be watched", exc_info=gone.exception())
+            return
         self._engine.cancel(ticket)
 
-    async def _reply(self, ticket: Ticket, top: int, gone: asyncio.Task[None], send: Send) -> None:
+    async def _reply(self, ticket: Ticket, top: int, gone: asyncio.Future[None], send: Send) -> None:
         ended = sorted(await ticket.events(), key=_row)
         if not ended and _has_left(gone):
             return
@@ -137,17 +145,21 @@ class Predict:
         await send({"type": "http.response.body", "body": body})
 
     async def _stream(self, ticket: Ticket, top: int, send: Send) -> None:
-        """Opened at admission; every event as it comes, ``done`` once each row has ended."""
+        """Opened at admission; every event as it comes, ``done`` with the last of them."""
         await send(_head(200, sse.HEADERS))
         manifest, number, waited_s = ticket.served.manifest, 0, 0.0
+        pieces: list[bytes] = []
         try:
             while events := await self._next(ticket, send):
-                pieces = []
                 for event in events:
                     number += 1
                     pieces.append(sse.event(_kind(event), event_json(manifest, ticket.id, event, top), number))
+                if ticket.is_told:
+                    break
+                said = b"".join(pieces)
+                pieces.clear()
                 offered_at = time.perf_counter()
-                await send(_piece(b"".join(pieces)))
+                await send(_piece(said))
                 waited_s = max(waited_s, time.perf_counter() - offered_at)
             last = sse.event("done", done_json(manifest, ticket.id, **_times(ticket)), number + 1)
         except Exception:  # the head is out: an error can only be an event
@@ -156,7 +168,7 @@ class Predict:
             last = sse.event("error", {"id": ticket.id, **fault}, number + 1)
         if waited_s < SLOW_READER_S:
             ticket.handed_at = time.perf_counter()
-        await send({"type": "http.response.body", "body": last})
+        await send({"type": "http.response.body", "body": b"".join((*pieces, last))})
 
     async def _next(self, ticket: Ticket, send: Send) -> list[Event]:
         """What comes next, with a heartbeat whenever it takes long; empty at the end."""
@@ -186,13 +198,13 @@ def _query(scope: Scope) -> list[tuple[str, str]]:
         raise MalformedRequest(f"the query cannot be read: {error}") from error
 
 
-def _look_at(gone: asyncio.Task[None]) -> None:
-    """A watch that failed ends no request; but somebody should know."""
-    if not gone.cancelled() and gone.exception() is not None:
-        log.error("the client could not be watched", exc_info=gone.exception())
+async def _lost(receive: Receive) -> None:
+    """After the body there is nothing to receive but the connection's end."""
+    while (await receive())["type"] != "http.disconnect":
+        continue
 
 
-def _has_left(gone: asyncio.Task[None]) -> bool:
+def _has_left(gone: asyncio.Future[None]) -> bool:
     """Whether the watch has ended, and because it saw the client leave."""
     return gone.done() and not gone.cancelled() and gone.exception() is None
 

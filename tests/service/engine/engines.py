@@ -130,11 +130,11 @@ def told(answer: RowAnswer) -> tuple[int, int, str | None]:
     return answer.answer.outcome.exit, answer.answer.outcome.index, answer.reason
 
 
-def jobs_of(served: Served, inputs: Inputs, **policy: Any) -> list[Job]:
+def jobs_of(served: Served, inputs: Inputs, *, stream: bool = False, **policy: Any) -> list[Job]:
     """The rows of a request as the engine holds them, without an engine."""
-    program = served.program(parse_policy(policy))
+    program = served.program(parse_policy(policy), stream=stream)
     rows, dims = len(next(iter(inputs.values()))), dims_of(served, inputs)
-    work = Work(inputs, rows, 0.0)
+    work = Work(inputs, rows, 0.0, stream)
     with contextlib.closing(asyncio.new_event_loop()) as loop:
         ticket = Ticket(served, program, work, 0, loop)
     slots = served.flow.slots

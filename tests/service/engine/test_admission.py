@@ -99,7 +99,7 @@ def test_the_wait_is_what_others_must_do_first(served):
     jobs = jobs_of(served, rows(*[row(sure(0), sure(0), sure(0))] * 4), confidence=0.9)
     assert wait_ms(jobs, 1) == pytest.approx(44.0)
     assert wait_ms(jobs, 4) == pytest.approx(11.0)
-    jobs[0].walk.done.append((served.flow.nodes[0], 10.0))
+    jobs[0].walk.finish(served.flow.nodes[0], 10.0)
     assert wait_ms(jobs[:1], 1) == pytest.approx(1.0)
     assert wait_ms([], 1) == 0.0
 

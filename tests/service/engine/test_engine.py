@@ -368,15 +368,16 @@ def test_two_versions_never_share_a_run(spelled_bundle, tmp_path):
     run(main())
 
 
-def test_a_row_that_runs_on_gives_way(spelled_bundle):
-    """A row that nobody watches runs on without a choice while nobody waits; once somebody does, at its next boundary."""
+@pytest.mark.parametrize("streams", [False, True], ids=["plain", "stream"])
+def test_a_row_that_runs_on_gives_way(streams, spelled_bundle):
+    """A row without a clock runs on without a choice while nobody waits; once somebody does, at its next boundary."""
 
     async def main():
         served = serve(spelled_bundle)
         runner = runner_of(served)
         async with engine_of(workers=1) as engine:
             hold = runner.hold("body2.onnx")
-            runs_on = submit(engine, served, rows(HARD), confidence=0.9)
+            runs_on = submit(engine, served, rows(HARD), stream=streams, confidence=0.9)
             await hold.reached()
             urgent = submit(engine, served, rows(EASY), confidence=0.9, priority=1)
             hold.release()

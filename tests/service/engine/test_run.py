@@ -7,6 +7,7 @@ import pytest
 
 from anytime.policy import Outcome
 from anytime.service.engine.run import Run, execute
+from anytime.service.engine.scheduler import Scheduler
 from anytime.service.errors import ModelFailed
 from tests.bundles import BUNDLES
 from tests.bundles.cases import CASES, ROWS
@@ -50,6 +51,26 @@ def test_a_batch_answers_as_each_row_alone(module, stress):
         assert max(count for _, count in runner_of(alone).ran) == 1
 
     run(main())
+
+
+@pytest.mark.parametrize(("stream", "told"), [(True, [1, 2]), (False, [])], ids=["stream", "plain"])
+def test_a_stream_is_told_of_the_exits_on_the_way(stream, told, served):
+    """A row that runs on has every exit heard; a stream is told of each as it comes, and the last is left to hear."""
+    (job,) = jobs_of(served, rows(HARD), stream=stream, confidence=0.9)
+    heard: list[int] = []
+    one = Run([job], 0.0)
+    execute(one, Scheduler(), lambda job, outcome: heard.append(outcome.exit))
+    assert heard == told
+    assert [outcome.exit for outcome in job.walk.outcomes] == [1, 2]
+    assert [result.exit for result in one.results if isinstance(result, Outcome)] == [3]
+
+
+def test_a_clock_is_asked_at_every_exit(served):
+    """A row that the time may stop goes no further than its next exit by itself."""
+    (job,) = jobs_of(served, rows(HARD), max_ms=1000.0)
+    one = Run([job], 0.0)
+    execute(one, Scheduler())
+    assert [result.exit for result in one.results if isinstance(result, Outcome)] == [1]
 
 
 def test_an_exit_says_one_outcome_per_row(served):

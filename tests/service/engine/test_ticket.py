@@ -42,9 +42,12 @@ def test_a_stream_is_told_as_it_comes(served):
         waits = asyncio.create_task(ticket.events())
         await asyncio.sleep(0)
         ticket.post(event(0))
+        ticket.ring()
         assert [e.row for e in await waits] == [0]
         ticket.end_row(event(0))
+        ticket.ring()
         ticket.end_row(event(1))
+        ticket.ring()
         assert [e.row for e in await ticket.events()] == [0, 1]
         assert await ticket.events() == []
         assert await ticket.events() == []
@@ -60,10 +63,12 @@ def test_who_does_not_stream_is_told_at_the_end(served):
         waits = asyncio.create_task(ticket.events())
         await asyncio.sleep(0)
         ticket.end_row(event(1))
+        ticket.ring()
         for _ in range(5):
             await asyncio.sleep(0)
         assert not waits.done()
         ticket.end_row(event(0))
+        ticket.ring()
         assert [e.row for e in await waits] == [1, 0]
 
     run(main())
@@ -76,10 +81,12 @@ def test_a_wait_that_is_too_long_says_so(served):
         ticket = ticket_of(served, 1, streams=True)
         assert await ticket.events_within(0.001) is None
         ticket.post(event(0))
+        ticket.ring()
         assert [e.row for e in await ticket.events_within(60)] == [0]
         waits = asyncio.create_task(ticket.events_within(60))
         await asyncio.sleep(0)
         ticket.end_row(event(1))
+        ticket.ring()
         assert [e.row for e in await waits] == [1]
         assert await ticket.events_within(60) == []
 
@@ -97,6 +104,7 @@ def test_a_wake_that_brings_nothing_cuts_no_wait_short(served):
             ticket.wake()
         assert not waits.done()
         ticket.post(event(0))
+        ticket.ring()
         assert [e.row for e in await waits] == [0]
 
     run(main())
@@ -125,6 +133,7 @@ def test_a_wait_that_is_broken_off_loses_nothing(served):
         waits.cancel()
         await asyncio.gather(waits, return_exceptions=True)
         ticket.post(event(0))
+        ticket.ring()
         assert [e.row for e in await ticket.events()] == [0]
 
     run(main())
@@ -150,7 +159,9 @@ def test_every_event_of_another_thread_arrives(served):
             def post(ticket=ticket):
                 for number in range(100):
                     ticket.post(event(number))
+                    ticket.ring()
                     ticket.end_row(event(number))
+                    ticket.ring()
 
             posting = asyncio.create_task(asyncio.to_thread(post))
             heard = []
@@ -217,7 +228,7 @@ def test_the_last_event_is_not_lost_between_two_looks(served, streams):
 
     async def main():
         ticket = ticket_of(served, 1, streams=streams)
-        ticket._events = Telling(lambda: ticket.end_row(event(0)))
+        ticket._events = Telling(lambda: (ticket.end_row(event(0)), ticket.ring()))
         assert [said.row for said in await ticket.events()] == [0]
         assert await ticket.events() == []
 

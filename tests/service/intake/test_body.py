@@ -49,6 +49,13 @@ def test_pieces_become_one_body(messages, whole):
     assert read(Wire(*messages)) == whole
 
 
+def test_a_body_that_has_come_is_read_without_a_clock():
+    """What is whole needs no time, and its bound holds all the same."""
+    assert read(Wire(piece(b"abc", more=False)), timeout_s=None) == b"abc"
+    with pytest.raises(BodyTooLarge, match="at most 10"):
+        read(Wire(piece(b"x" * 11, more=False)), timeout_s=None)
+
+
 def test_a_declared_length_over_the_bound_is_refused_unread():
     """A Content-Length over the bound is refused before anything is received."""
     wire = Wire(piece(b"x" * 11, more=False))

@@ -161,6 +161,21 @@ def test_a_watch_that_fails_is_told(tmp_path: Path, caplog: pytest.LogCaptureFix
     assert str(record.exc_info[1]) == "the wire is cut"
 
 
+def test_a_stream_ends_with_its_last_events(tmp_path: Path) -> None:
+    """``done`` goes out with the row's last event, and nothing after it."""
+
+    async def main() -> None:
+        async with alone(tmp_path, Loads(), Readers()) as predict:
+            client = Client(body())
+            assert await client.ask(predict, query=b"stream=true") == 200
+            *others, last = client.heard[1:]
+            assert [name in last["body"] for name in (b"event: final", b"event: done")] == [True, True]
+            assert not last.get("more_body", False)
+            assert all(message["more_body"] and b"event: final" not in message["body"] for message in others)
+
+    asyncio.run(main())
+
+
 @pytest.mark.parametrize("fault", [None, OSError("the wire is cut")], ids=["watched", "not watched"])
 def test_a_reply_is_never_nothing(fault: Exception | None, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Where no row says how it ended and no client is known to have left, that is our fault and is told as such."""
