@@ -57,7 +57,7 @@ class Reading:
     def _name(self) -> str:
         """What tells it from any other reading of the same tensor."""
         if self.take == "whole":
-            return "channels first"
+            return f"channels first, from {self.channels}"
         told = "" if self.mask is None else f" where {self.mask.input} is {'not 0' if self.mask.keeps else '0'}"
         return f"{self.take} of places, channels at {self.channels}{told}"
 

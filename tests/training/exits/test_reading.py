@@ -68,8 +68,8 @@ def test_arrays_are_read_alike(reading):
 
 def test_no_two_readings_are_stored_under_one_name():
     """Of the same tensor."""
-    readings = [Reading(2), Reading(2, "mean"), Reading(1, "mean"), Reading(2, "first"), Reading(2, "mean", MASK),
-                Reading(2, "mean", Mask("attention_mask", "sequence", keeps=False))]  # fmt: skip
+    readings = [Reading(2), Reading(3), Reading(2, "mean"), Reading(1, "mean"), Reading(2, "first"),
+                Reading(2, "mean", MASK), Reading(2, "mean", Mask("attention_mask", "sequence", keeps=False))]  # fmt: skip
     assert len({one.shrink().name for one in readings}) == len(readings)
 
 
