@@ -96,7 +96,7 @@ def train_recipe(
     path = run / NETWORK
     if not path.exists():
         export_backbone(backbone, places, data.input_shape, path)
-    network = read_network(path, output="logits")
+    network = read_network(path, output="logits", outputs="logits")
     cuts = choose_cuts(network, find_cuts(network), at=[place_name(place) for place in places])
     _check_export(backbone, places, Chain(network, cut(network, cuts)), data)
     examples = _examples(recipe, data, network)
@@ -136,7 +136,7 @@ def read_trained(run: Path, *, folder: Path | None = None) -> tuple[Network, Exa
     """What the exits of a run of ``train_recipe`` were trained on. Raises a ``TrainingError``, as where data are missing."""
     said = {name: value for name, value in read_claim(run / RECIPE).items() if name != "data_sha256"}
     recipe = Recipe.of_json({"name": "run", **said})
-    network = read_network(run / NETWORK, output="logits")
+    network = read_network(run / NETWORK, output="logits", outputs="logits")
     return network, _examples(recipe, _data(recipe, folder), network)
 
 
