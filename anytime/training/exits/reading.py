@@ -73,8 +73,8 @@ def read_cuts(
 ) -> list[Reading]:  # fmt: skip
     """What the exits behind ``cuts`` read; means over places leave out those that a mask input of the network hides.
 
-    ``say`` is told where the graph does not tell the channels' axis, or the scores what a mask does. Raises as
-    ``reading_of``.
+    ``say`` is told where the graph does not tell the channels' axis, or the scores what a mask does, or where a mask is of
+    other places than a cut. Raises as ``reading_of``.
     """
     for one in cuts if channels == "auto" else ():
         if one.told is None and len(one.shape) > 2:
@@ -83,9 +83,16 @@ def read_cuts(
     readings = [reading_of(one, head, channels) for one in cuts]
     places = [_places(one, reading) for one, reading in zip(cuts, readings, strict=True)]
     masks = find_masks(network) if any(places) else {}
-    for entry in mask_inputs(network):
+    given = mask_inputs(network)
+    for entry in given:
         if entry.shape[1] in places and entry.shape[1] not in masks:
             say(f"what {entry.name} leaves out the scores do not tell; heads read the mean over all places")
+    for one, axis in zip(cuts, places, strict=True):
+        if given and axis is not None and axis not in {entry.shape[1] for entry in given}:
+            said = " and ".join(f"{entry.name} {list(entry.shape)}" for entry in given)
+            say(
+                f"{one.tensor} {list(one.shape)} has other places than {said}; its head reads the mean over all of them"
+            )
     return [
         one if axis is None else replace(one, mask=masks.get(axis)) for one, axis in zip(readings, places, strict=True)
     ]
