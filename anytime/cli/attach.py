@@ -98,7 +98,9 @@ def run(args: argparse.Namespace) -> int:
     network = source.read_network()
     cuts = find_cuts(network)
     if args.show_cuts:
-        _show_cuts(cuts, as_json=args.json)
+        from anytime.training.exits.reading import with_channels
+
+        _show_cuts([with_channels(one, args.channels) for one in cuts], as_json=args.json)
         return 0
     chosen = choose_cuts(network, cuts, count=args.exits, at=args.at)
     options, device = _options(args), choose_device(args.device)

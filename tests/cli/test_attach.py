@@ -142,6 +142,8 @@ def test_where_it_may_be_cut_is_shown(folder, capsys):
     cuts = json.loads(capsys.readouterr().out)
     assert [one["share"] for one in cuts] == sorted(one["share"] for one in cuts)
     assert {(one["channels"], one["told"]) for one in cuts} == {(1, True)}
+    assert main(["attach", *network, "--show-cuts", "--channels", "last"]) == 0
+    assert "batch, 8, 32, [32]" in capsys.readouterr().out
     spec = ["--preprocess", json.dumps(SPEC), *QUICK]
     assert main(["attach", *network, *spec, "--at", cuts[2]["tensor"], "--at", cuts[0]["tensor"], "--name", "two"]) == 0
     assert Store(Path("models")).open("two").manifest.exits == 3

@@ -104,8 +104,7 @@ def reading_of(cut: Cut, head: HeadOptions, channels: Channels = "auto") -> Read
     ``channels``: on which axis they are, ``auto`` as the graph tells. Raises ``BadOption`` where that axis has no known
     size, or the cut is of no kind that heads read.
     """
-    if channels != "auto" and len(cut.shape) > 2:
-        cut = replace(cut, told=1 if channels == "first" else len(cut.shape) - 1)
+    cut = with_channels(cut, channels)
     if cut.channels is None or not cut.dtype.startswith("float"):
         raise BadOption(
             f"{cut.tensor!r} is {cut.dtype} {list(cut.shape)}, which no head reads; wanted floats, a known number of "
@@ -117,6 +116,13 @@ def reading_of(cut: Cut, head: HeadOptions, channels: Channels = "auto") -> Read
         is_whole = head.kind != "linear" and all(isinstance(size, int) for size in cut.shape[1:])
         return Reading(cut.channels, "whole" if is_whole else "mean")
     return Reading(cut.channels, "first" if cut.kind == "tokens" and head.tokens == "first" else "mean")
+
+
+def with_channels(cut: Cut, channels: Channels) -> Cut:
+    """The cut with its channels where somebody knows them to be; a vector, and with ``auto`` any cut, as it is."""
+    if channels == "auto" or len(cut.shape) < 3:
+        return cut
+    return replace(cut, told=1 if channels == "first" else len(cut.shape) - 1)
 
 
 def _places(cut: Cut, reading: Reading) -> Axis | None:
