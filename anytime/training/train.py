@@ -73,8 +73,7 @@ def train_recipe(
     """Train what ``recipe`` says, in the folder ``run``, and write the calibrated bundle to ``run / "bundle"``.
 
     ``folder``: where the data set's files lie. ``backbone_of``: a run whose trained backbone is taken, so that methods are
-    compared on the same. A run that was killed goes on to the same result. Raises a
-    ``TrainingError``.
+    compared on the same. A run that was killed goes on to the same result. Raises a ``TrainingError``.
     """
     check_name(recipe.name)
     data = _data(recipe, folder, may_download=may_download, show_progress=progress is not None)
