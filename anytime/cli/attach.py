@@ -69,6 +69,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps, for the heads (default: auto)")
     parser.add_argument("--output", metavar="NAME", help="the network's output with the scores, where it has several")
+    parser.add_argument("--outputs", choices=("auto", "logits", "probabilities"), default="auto",
+                        help="what these scores are, where random rows do not tell (default: auto)")  # fmt: skip
     parser.add_argument("--input", action="append", default=[], metavar="NAME:DTYPE:SHAPE",
                         help="of a factory's network: image:float32:batch,3,224,224; repeatable")  # fmt: skip
     parser.add_argument("--axis", action="append", default=[], metavar="NAME=MIN,USUAL,MAX",
@@ -96,7 +98,9 @@ def run(args: argparse.Namespace) -> int:
     network = source.read_network()
     cuts = find_cuts(network)
     if args.show_cuts:
-        _show_cuts(cuts, as_json=args.json)
+        from anytime.training.exits.reading import with_channels
+
+        _show_cuts([with_channels(one, args.channels) for one in cuts], as_json=args.json)
         return 0
     chosen = choose_cuts(network, cuts, count=args.exits, at=args.at)
     options, device = _options(args), choose_device(args.device)
@@ -134,7 +138,7 @@ def _source(args: argparse.Namespace, folder: Path) -> Source:
     elif args.input:
         raise bad_option("--input describes the inputs of a factory's network; an ONNX file says its own")
     return Source(path, args.data, args.output, axes, args.data_dir, args.labels, preprocess,
-                  None if names is None else tuple(names))  # fmt: skip
+                  None if names is None else tuple(names), args.outputs)  # fmt: skip
 
 
 def _digest(factory: str) -> str:

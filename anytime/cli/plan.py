@@ -48,6 +48,7 @@ def run(args: argparse.Namespace) -> int:
     from anytime.training.loop import choose_device
     from anytime.training.plan import choose_exits
     from anytime.training.serve_chosen import measure_gain, serve_chosen
+    from anytime.training.train import read_fresh
 
     check_out(args)
     device = choose_device(args.device)
@@ -60,10 +61,11 @@ def run(args: argparse.Namespace) -> int:
         _report(plan, as_json=args.json)
         return 0
     network, examples = find_again(known, data=args.data, data_dir=args.data_dir, labels=args.labels)
+    fresh = read_fresh(args.run_folder, plan.exits[:-1], device=device, folder=args.data_dir)
     folder = args.into or _beside(args.run_folder)
     with shown(quiet=args.json) as how:
         made = serve_chosen(known, plan.exits, network, examples, folder, name=args.name or manifest.name, device=device,
-                            progress=how.progress, say=how.say)  # fmt: skip
+                            progress=how.progress, say=how.say, fresh=fresh)  # fmt: skip
         how.say("timing both bundles in turns")
         gain = measure_gain(known, made, network, examples, loss=args.loss, boundary_ms=args.boundary_ms)
     _report(plan, publish(made.bundle, args), gain, as_json=args.json)

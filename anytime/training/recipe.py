@@ -51,7 +51,8 @@ class ExitsRecipe:
     """``at``: blocks, from 1, or ``every``, or ``shares`` (SDN's six).
 
     ``features``: ``cached``, computed once and stored, for ``views`` of the training rows: as they are, then augmented, each
-    time anew; or ``fresh``, computed at every step from pictures augmented anew each epoch, as in the papers.
+    time anew; or ``fresh``, computed at every step from pictures augmented anew each epoch, as in the papers. Ensembles see
+    four views at most.
     """
 
     at: tuple[int, ...] | Literal["every", "shares"] = "every"

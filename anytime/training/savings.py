@@ -6,6 +6,7 @@ costs beside its graphs' own time, some 10 to 20 us a boundary, is in no trace.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,11 +22,12 @@ from anytime.training.calibration.points import candidate_thresholds, search
 from anytime.training.evaluation.budgets import measure_base
 
 LOSS = 0.01
-"""The accuracy that may be lost: a point."""
+"""The accuracy that may be lost: a point; on rows that nothing was chosen on, as much more as chance explains."""
 LEAST_SAVED = 0.1
 """Of the base network's milliseconds: below it, exits are not worth their upkeep."""
 MOST_HEADS = 0.1
-"""Of the base network's milliseconds, in all early heads: above it they are worth making smaller."""
+"""Of the base network's milliseconds, in all early heads: above it they are worth making smaller, or fewer where they are as
+small a part of its multiply-adds."""
 MANY_EXITS = 8
 INT8, SMALLER = "INT8", "a smaller network"
 
@@ -59,6 +61,10 @@ class Savings:
     exits: tuple[ExitCost, ...]
     best: Held
     """The fastest policy that loses at most ``LOSS`` on the rows it was chosen on, told on the others."""
+    heads_macs_share: float
+    """All early heads' multiply-adds over the base network's."""
+    rows: int
+    """On which it is told."""
 
     @property
     def saved_ms(self) -> float:
@@ -74,6 +80,11 @@ class Savings:
         """Accuracy, on the rows told."""
         assert self.best.accuracy is not None, "told on labelled rows"
         return self.base_accuracy - self.best.accuracy
+
+    @property
+    def is_accurate(self) -> bool:
+        """Whether no more than ``LOSS`` is lost, within two standard errors of a share of the rows."""
+        return self.lost <= LOSS + 2 * math.sqrt(max(self.lost, 0.0) / self.rows)
 
     @property
     def heads_share(self) -> float:
@@ -109,24 +120,32 @@ def measure_savings(manifest: Manifest, flow: Flow, chosen: Trace, told: Trace) 
             if one.accuracy is not None and one.accuracy >= floor]  # fmt: skip
     fastest: Mapping[str, Any] = min(able, key=lambda one: one.ms).policy if able else {}
     ms = told.ms[0]
-    base_ms = measure_base(manifest, flow, told).ms
+    base = measure_base(manifest, flow, told)
     return Savings(
-        base_ms=base_ms,
+        base_ms=base.ms,
         base_accuracy=_last_accuracy(told),
         all_heads_ms=float(ms.sum()),
-        exits=tuple(_exit_cost(flow, ms, exit, base_ms) for exit in range(1, flow.exits + 1)),
+        exits=tuple(_exit_cost(flow, ms, exit, base.ms) for exit in range(1, flow.exits + 1)),
         best=Ground(known, flow, told).hold(fastest),
+        heads_macs_share=sum(node.macs for node in flow.heads[:-1]) / max(base.macs, 1),
+        rows=told.rows,
     )
 
 
 def judge(savings: Savings, rivals: Sequence[Rival] = ()) -> Verdict:
-    """Not worth it below ``LEAST_SAVED``, or where a rival is as fast and, for all that is known, as accurate."""
+    """Not worth it below ``LEAST_SAVED``, where more than ``LOSS`` is lost and chance does not explain it, or where a rival
+    is as fast and, for all that is known, as accurate.
+    """
     early = f"early exits save {savings.saved_share:.0%} of the base network's {savings.base_ms:.3g} ms"
     early += f" and {'lose' if savings.lost >= 0 else 'gain'} {abs(100 * savings.lost):.1f} points of accuracy"
     better = next((rival for rival in rivals if _beats(rival, savings)), None)
-    is_worth_it = savings.saved_share >= LEAST_SAVED and better is None
+    is_worth_it = savings.saved_share >= LEAST_SAVED and savings.is_accurate and better is None
     if savings.saved_share < LEAST_SAVED:
         sentence = f"not worth it: {early}; wanted at least {LEAST_SAVED:.0%}"
+    elif not savings.is_accurate:
+        sentence = (
+            f"not worth it: {early}; wanted {100 * LOSS:g} at most, and chance on {savings.rows:,} rows explains less"
+        )
     elif better is not None:
         sentence = (
             f"not worth it: {early}, down to {savings.best.ms:.3g} ms, and {better.name} takes {better.ms:.3g} ms "
@@ -144,12 +163,22 @@ def halves(trace: Trace) -> tuple[Trace, Trace]:
 
 def _advice(savings: Savings, better: Rival | None) -> list[str]:
     advice = []
-    if savings.heads_share > MOST_HEADS:
-        advice.append(f"linear heads: the early heads take {savings.heads_share:.0%} of the base network's time")
+    if not savings.is_accurate:
+        advice.append("more calibration rows, or longer training: on the rows it was chosen on the policy lost a point")
+    are_dear = savings.heads_share > MOST_HEADS
+    heads = f"the early heads take {savings.heads_share:.0%} of the base network's time"
+    if are_dear and savings.heads_macs_share > MOST_HEADS:
+        advice.append(f"linear heads: {heads}")
     idle = _idle_exits(savings)
-    if idle or len(savings.exits) > MANY_EXITS:
-        why = f"exit {', '.join(map(str, idle))} is asked by no row" if idle else f"there are {len(savings.exits)}"
+    if idle:
+        said = ", ".join(map(str, idle))
+        why = f"exits {said} are asked by no row" if idle[1:] else f"exit {said} is asked by no row"
         advice.append(f"fewer exits, with anytime plan: {why}")
+    elif are_dear and savings.heads_macs_share <= MOST_HEADS and len(savings.exits) > 2:
+        share = f"{savings.heads_macs_share:.1%} of its multiply-adds"
+        advice.append(f"fewer exits, with anytime plan: {heads} for {share}")
+    elif len(savings.exits) > MANY_EXITS:
+        advice.append(f"fewer exits, with anytime plan: there are {len(savings.exits)}")
     if savings.best.exit_shares[-1] > 0.5 and len(idle) < len(savings.exits) - 1:
         advice.append(
             f"better early exits: {savings.best.exit_shares[-1]:.0%} of the rows go to the last; train the heads "

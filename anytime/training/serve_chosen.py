@@ -16,6 +16,7 @@ from anytime.training.add_exits import Made, add_exits, renamed
 from anytime.training.attach import Network, choose_cuts, find_cuts
 from anytime.training.calibration import Held, cheapest_policy, hold
 from anytime.training.examples import Examples, gather
+from anytime.training.exits import Fresh
 from anytime.training.finished import Finished
 from anytime.training.loop import Device, Progress
 from anytime.training.record import record
@@ -64,11 +65,12 @@ class Gain:
 def serve_chosen(
     run: Finished, exits: tuple[int, ...], network: Network, examples: Examples, folder: Path, *, name: str,
     device: Device, progress: Progress | None = None, say: Callable[[str], None] = lambda text: None,
+    fresh: Fresh | None = None,
 ) -> Made:  # fmt: skip
     """Train the heads of these exits of ``run`` anew, in ``folder``; what lies between them becomes one body.
 
-    The last of ``exits`` is the network itself. Features come from the run. Raises as ``add_exits``, where ``network`` and
-    ``examples`` are those of ``find_again``.
+    The last of ``exits`` is the network itself. Features come from the run, or are ``fresh``, those of ``read_fresh`` at the
+    others. Raises as ``add_exits``, where ``network`` and ``examples`` are those of ``find_again``.
     """
     at = [run.cuts[exit - 1] for exit in exits[:-1]]
     cuts = choose_cuts(network, find_cuts(network), at=at)
@@ -76,7 +78,7 @@ def serve_chosen(
     recipe = json.dumps({**said, "planned": {"exits": list(exits), "of": len(run.cuts) + 1}}, sort_keys=True)
     return add_exits(
         name, network, cuts, examples, run.options, folder, device=device, progress=progress,
-        say=say, recipe=recipe, features_home=run.features,
+        say=say, recipe=recipe, features_home=run.features, fresh=fresh,
     )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -14,6 +15,7 @@ from anytime.training.attach import Network, read_network
 from anytime.training.data.read import ENTRIES
 from anytime.training.errors import BadOption, RunFailed
 from anytime.training.examples import Examples, read_examples
+from anytime.training.probe import Kind
 
 FILE = "source.json"
 _AGAIN = "attach again with the same arguments and this run: what is trained is kept"
@@ -31,10 +33,12 @@ class Source:
     labels: Path | None = None
     preprocess: Preprocess | None = None
     class_names: tuple[str, ...] | None = None
+    outputs: Literal["auto"] | Kind = "auto"
+    """What the scores are; ``auto``: as random rows tell."""
 
     def read_network(self) -> Network:
         """Raises as ``attach.read_network``."""
-        return read_network(self.network, output=self.output, axes=self.axes)
+        return read_network(self.network, output=self.output, outputs=self.outputs, axes=self.axes)
 
     def read_examples(self, network: Network, *, labelled: bool, seed: int, show_progress: bool = False) -> Examples:
         """Raises as ``examples.read_examples``."""

@@ -23,7 +23,7 @@ from anytime.training.errors import BadRecipe, ParityBroken, RunFailed
 from anytime.training.examples import Examples, picture_examples
 from anytime.training.exits import Fresh
 from anytime.training.export_backbone import INPUT, export_backbone, place_name
-from anytime.training.loop import Device, Keeping, Progress, train
+from anytime.training.loop import Device, Keeping, Progress, checkpoint, train
 from anytime.training.models.backbone import Backbone, evaluating
 from anytime.training.models.places import check_places, every_place, places_by_share
 from anytime.training.models.registry import make_backbone
@@ -73,13 +73,11 @@ def train_recipe(
     """Train what ``recipe`` says, in the folder ``run``, and write the calibrated bundle to ``run / "bundle"``.
 
     ``folder``: where the data set's files lie. ``backbone_of``: a run whose trained backbone is taken, so that methods are
-    compared on the same. A run that was killed goes on to the same result. Raises a
-    ``TrainingError``.
+    compared on the same. A run that was killed goes on to the same result. Raises a ``TrainingError``.
     """
     check_name(recipe.name)
     data = _data(recipe, folder, may_download=may_download, show_progress=progress is not None)
-    backbone = make_backbone(recipe.backbone.network, labels=len(data.labels), input_shape=data.input_shape,
-                             seed=recipe.seed, **recipe.backbone.options)  # fmt: skip
+    backbone = _backbone(recipe, data)
     places = _places(recipe, backbone, data)
     augmentation = _augmentation(recipe, data)
     if recipe.exits.views > 1 and augmentation == Augmentation():
@@ -96,7 +94,7 @@ def train_recipe(
     path = run / NETWORK
     if not path.exists():
         export_backbone(backbone, places, data.input_shape, path)
-    network = read_network(path, output="logits")
+    network = read_network(path, output="logits", outputs="logits")
     cuts = choose_cuts(network, find_cuts(network), at=[place_name(place) for place in places])
     _check_export(backbone, places, Chain(network, cut(network, cuts)), data)
     examples = _examples(recipe, data, network)
@@ -134,10 +132,39 @@ def _check_export(backbone: Backbone, places: Sequence[int], chain: Chain, data:
 
 def read_trained(run: Path, *, folder: Path | None = None) -> tuple[Network, Examples]:
     """What the exits of a run of ``train_recipe`` were trained on. Raises a ``TrainingError``, as where data are missing."""
-    said = {name: value for name, value in read_claim(run / RECIPE).items() if name != "data_sha256"}
-    recipe = Recipe.of_json({"name": "run", **said})
-    network = read_network(run / NETWORK, output="logits")
+    recipe = _claimed(run)
+    network = read_network(run / NETWORK, output="logits", outputs="logits")
     return network, _examples(recipe, _data(recipe, folder), network)
+
+
+def read_fresh(run: Path, exits: Sequence[int], *, device: Device, folder: Path | None = None) -> Fresh | None:
+    """The training rows of a run as its heads saw them, at some of its exits, from 1 and before the last.
+
+    ``None`` where their features were stored: of a run of ``attach``, and of a recipe that says so. Raises a
+    ``TrainingError``, such as ``RunFailed`` where the trained backbone is gone.
+    """
+    recipe = _claimed(run) if (run / RECIPE).exists() else None
+    if recipe is None or recipe.exits.features == "cached":
+        return None
+    data = _data(recipe, folder)
+    backbone = _backbone(recipe, data)
+    path = Keeping(run).checkpoint(BackboneTask.name)
+    if checkpoint.load(path, backbone, None) is None:
+        raise RunFailed(f"{path} is not there; start the run again: it goes on and writes it")
+    places = _places(recipe, backbone, data)
+    return _fresh(recipe, backbone, [places[exit - 1] for exit in exits], data, device)
+
+
+def _claimed(run: Path) -> Recipe:
+    """What a run is made from, whatever it is called. Raises ``RunFailed``."""
+    said = {name: value for name, value in read_claim(run / RECIPE).items() if name != "data_sha256"}
+    return Recipe.of_json({"name": "run", **said})
+
+
+def _backbone(recipe: Recipe, data: DataSet) -> Backbone:
+    """Not yet trained."""
+    return make_backbone(recipe.backbone.network, labels=len(data.labels), input_shape=data.input_shape,
+                         seed=recipe.seed, **recipe.backbone.options)  # fmt: skip
 
 
 def _data(

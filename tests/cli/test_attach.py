@@ -4,7 +4,9 @@ from pathlib import Path
 
 import httpx
 import numpy as np
+import onnx
 import pytest
+from onnx import helper
 from PIL import Image
 
 from anytime.cli.main import main
@@ -140,9 +142,24 @@ def test_where_it_may_be_cut_is_shown(folder, capsys):
     cuts = json.loads(capsys.readouterr().out)
     assert [one["share"] for one in cuts] == sorted(one["share"] for one in cuts)
     assert {(one["channels"], one["told"]) for one in cuts} == {(1, True)}
+    assert main(["attach", *network, "--show-cuts", "--channels", "last"]) == 0
+    assert "batch, 8, 32, [32]" in capsys.readouterr().out
     spec = ["--preprocess", json.dumps(SPEC), *QUICK]
     assert main(["attach", *network, *spec, "--at", cuts[2]["tensor"], "--at", cuts[0]["tensor"], "--name", "two"]) == 0
     assert Store(Path("models")).open("two").manifest.exits == 3
+
+
+def test_what_scores_are_may_be_said(folder, tmp_path, capsys):
+    """Of sigmoids, which random rows do not tell: refused with an option that there is, and taken with it."""
+    model = onnx.load(folder / "cnn.onnx")
+    scores = model.graph.output[0].name
+    model.graph.node.append(helper.make_node("Sigmoid", [scores], ["squashed"]))
+    model.graph.output[0].name = "squashed"
+    onnx.save(model, tmp_path / "sigmoid.onnx")
+    arguments = ["sigmoid.onnx", "--data", folder / "pictures", "--show-cuts"]
+    assert "say what they are with --outputs probabilities" in refused(capsys, *arguments)
+    assert main(["attach", *map(str, arguments), "--outputs", "logits"]) == 0
+    assert "map " in capsys.readouterr().out
 
 
 def test_evaluate_sees_no_row_that_was_trained_on(folder, tmp_path, capsys):

@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -25,11 +27,12 @@ def timed(trace, ms):
     return Trace(trace.outputs, times, trace.label)
 
 
-def savings(ms, accuracy=0.9, base_ms=10.0, base_accuracy=0.905, head_share=0.02, policy=0.8, last=0.2):
-    """Of three exits, told at once."""
+def savings(ms, accuracy=0.9, base_ms=10.0, base_accuracy=0.905, head_share=0.02, policy=0.8, last=0.2,
+            macs_share=0.2, rows=10_000, exits=3):  # fmt: skip
+    """Of three exits or more, told at once."""
     best = Held({"confidence": policy}, accuracy, 0.5, ms, (0.5, 0.5 - last, last))
-    exits = tuple(ExitCost(3.0, base_ms * head_share, head_share) for _ in range(3))
-    return Savings(base_ms, base_accuracy, base_ms * (1 + 2 * head_share), exits, best)
+    exits = tuple(ExitCost(3.0, base_ms * head_share, head_share) for _ in range(exits))
+    return Savings(base_ms, base_accuracy, base_ms * (1 + 2 * head_share), exits, best, macs_share, rows)
 
 
 def test_the_base_network_is_the_bodies_and_the_last_head():
@@ -66,8 +69,10 @@ def test_dear_heads_save_nothing():
     verdict = judge(found)
     assert not verdict.is_worth_it
     assert verdict.sentence.startswith("not worth it: early exits save 0% of the base network's 3 ms")
-    assert "linear heads: the early heads take 300% of the base network's time" in verdict.next
-    assert "fewer exits, with anytime plan: exit 1 is asked by no row" in verdict.next
+    assert verdict.next == ("fewer exits, with anytime plan: exit 1 is asked by no row",)
+    assert found.heads_macs_share == pytest.approx(10 / 210)
+    dear = judge(dataclasses.replace(found, heads_macs_share=0.5))
+    assert dear.next[0] == "linear heads: the early heads take 300% of the base network's time"
 
 
 @pytest.mark.parametrize(
@@ -95,7 +100,13 @@ def test_the_verdict_says_what_to_try_next():
     """Each fault has its remedy; what is well has none."""
     assert judge(savings(5.0)).next == ()
     assert "linear heads" in judge(savings(5.0, head_share=0.2)).next[0]
-    assert "exit 1, 2 is asked by no row" in judge(savings(10.0, policy=1.0)).next[0]
+    assert judge(savings(5.0, head_share=0.2, macs_share=0.004)).next == (
+        "fewer exits, with anytime plan: the early heads take 40% of the base network's time for 0.4% of its multiply-adds",
+    )
+    assert judge(savings(5.0, exits=9, head_share=0.0, policy=[0.8] * 9)).next == (
+        "fewer exits, with anytime plan: there are 9",
+    )
+    assert "exits 1, 2 are asked by no row" in judge(savings(10.0, policy=1.0)).next[0]
     assert "exit 2 is asked by no row" in judge(savings(5.0, policy=[0.5, None, 0.5])).next[0]
     assert not any("better" in one for one in judge(savings(10.0, policy=1.0, last=1.0)).next)
     assert "60% of the rows go to the last" in judge(savings(5.0, last=0.6)).next[0]
@@ -103,6 +114,18 @@ def test_the_verdict_says_what_to_try_next():
     beaten = judge(savings(5.0), [Rival(SMALLER, 4.0, 0.95)])
     assert beaten.sentence.endswith("down to 5 ms, and a smaller network takes 4 ms at 95.0%")
     assert "anytime cascade" in beaten.next[0]
+
+
+@pytest.mark.parametrize(("lost", "rows", "is_worth_it"), [
+    (0.225, 40, False), (0.02, 360, True), (0.02, 10_000, False), (0.012, 10_000, True), (-0.1, 40, True),
+])  # fmt: skip
+def test_what_is_saved_must_not_be_paid_with_accuracy(lost, rows, is_worth_it):
+    """More than a point lost is worth it only where chance explains it: 20 rows of 1,000 are no chance, 2 of 100 are."""
+    verdict = judge(savings(5.0, accuracy=0.9 - lost, base_accuracy=0.9, rows=rows))
+    assert verdict.is_worth_it is is_worth_it
+    if not is_worth_it:
+        assert verdict.sentence.endswith(f"; wanted 1 at most, and chance on {rows:,} rows explains less")
+        assert verdict.next[0].startswith("more calibration rows")
 
 
 def test_accuracy_may_be_gained():

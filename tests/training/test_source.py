@@ -13,10 +13,11 @@ def test_what_was_told_is_found_again(tmp_path, monkeypatch):
     spec = Preprocess(channels="rgb", resize=(32, 32), mean=(0.5,))
     axes = {"sequence": Size(min=1, max=8, typical=4)}
     told = Source(
-        network.relative_to(tmp_path), "rows.npz", "y", axes, None, labels.relative_to(tmp_path), spec, ("a", "b")
-    )
+        network.relative_to(tmp_path), "rows.npz", "y", axes, None, labels.relative_to(tmp_path), spec, ("a", "b"),
+        "logits",
+    )  # fmt: skip
     told.keep(tmp_path / "run")
-    wanted = Source(network, str(tmp_path / "rows.npz"), "y", axes, None, labels, spec, ("a", "b"))
+    wanted = Source(network, str(tmp_path / "rows.npz"), "y", axes, None, labels, spec, ("a", "b"), "logits")
     assert read_source(tmp_path / "run") == wanted
     Source(network, "digits").keep(tmp_path / "run")
     assert read_source(tmp_path / "run").data == "digits"

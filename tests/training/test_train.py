@@ -13,11 +13,13 @@ from anytime.policy import load_trace
 from anytime.training import train as module
 from anytime.training.data.read import read_data
 from anytime.training.errors import BadOption, ParityBroken, RunFailed
+from anytime.training.finished import find_again, read_finished
 from anytime.training.loop import choose_device
 from anytime.training.loop.checkpoint import load
 from anytime.training.models.registry import make_backbone
 from anytime.training.recipe import parse_recipe
-from anytime.training.train import NETWORK, train_recipe
+from anytime.training.serve_chosen import serve_chosen
+from anytime.training.train import NETWORK, read_fresh, train_recipe
 
 CPU = choose_device("cpu", "float32")
 TABLE = {
@@ -108,6 +110,32 @@ def test_linear_heads_on_fresh_features(run, tmp_path):
     made = train_recipe(recipe(exits=fresh), tmp_path / "run", device=CPU, backbone_of=run)
     assert made.bundle.manifest.exits == 3
     assert all(stage.head.params < 250 for stage in made.bundle.manifest.stages[:-1])
+
+
+def test_fewer_exits_are_planned_on_fresh_features_too(run, tmp_path):
+    """At the chosen exits the heads see what the run's saw there, epoch by epoch; no training row is stored."""
+    fresh = {"at": [1, 2], "features": "fresh", "heads": {"epochs": 3}, "ensembles": {"epochs": 3}}
+    folder = tmp_path / "run"
+    train_recipe(recipe(exits=fresh), folder, device=CPU, backbone_of=run)
+    chosen, whole = (read_fresh(folder, exits, device=CPU) for exits in ((2,), (1, 2)))
+    base, target, feature = chosen[2].tensors(np.arange(3))
+    wanted = whole[2].tensors(np.arange(3))
+    assert all(
+        torch.equal(ours, theirs)
+        for ours, theirs in zip((base, target, feature), (*wanted[:2], wanted[3]), strict=True)
+    )
+    finished = read_finished(folder)
+    made = serve_chosen(
+        finished, (2, 3), *find_again(finished), tmp_path / "planned", name="net", device=CPU, fresh=chosen
+    )
+    assert made.bundle.manifest.exits == 2
+    stored = [json.loads(path.read_text())["rows"] for path in finished.features.glob("*/index.json")]
+    assert stored and len(chosen[0]) not in stored
+    for none in (run, tmp_path):
+        assert read_fresh(none, (1,), device=CPU) is None
+    (folder / "checkpoints" / "backbone.npz").unlink()
+    with pytest.raises(RunFailed, match="is not there; start the run again"):
+        read_fresh(folder, (1,), device=CPU)
 
 
 def test_methods_share_a_backbone(run, tmp_path):

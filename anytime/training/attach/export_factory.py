@@ -134,8 +134,14 @@ def _compare(network: _Scores, inputs: Inputs, path: Path, factory: str) -> None
     session = open_session(model, factory)
     for dims in (inputs.typical(1), inputs.two_sizes()[1]):
         tensors = _tensors(inputs, dims)
-        with torch.no_grad():
-            wanted = network(*tensors).numpy()
+        try:
+            with torch.no_grad():
+                wanted = network(*tensors).numpy()
+        except Exception as error:  # whatever the user's own code raises
+            raise ExportFailed(
+                f"{factory} does not run in torch for {dims}: {type(error).__name__}: {error}; mend its forward, or give "
+                f"the sizes that it takes as axes"
+            ) from error
         rows = {entry.name: tensor.numpy() for entry, tensor in zip(inputs.tensors, tensors, strict=True)}
         (got,) = run_session(session, [SCORES], rows, factory)
         if got.shape != wanted.shape:

@@ -57,23 +57,28 @@ def _arrays(data: str, manifest: Manifest, seed: int, folder: Path | None, label
     if folder is not None:
         raise BadOption(f"a folder of data sets is given ({folder}) and means nothing for {data}; leave it out")
     arrays = read_rows(data, _inputs(manifest), len(manifest.labels), labels=labels)
-    doubts: tuple[str, ...] = ()
+    own = _own_cut(arrays, manifest, seed)
     if arrays.split is not None:
         cut = arrays.given(("calibration", "test"))
-    elif (own := _own_cut(arrays, manifest, seed)) is not None:
-        cut = own
     else:
-        cut, doubts = arrays.halves(seed), (_doubt(manifest, arrays.path.name),)
+        cut = arrays.halves(seed) if own is None else own
+    doubts = (_doubt(manifest, arrays.path.name),) if own is None else ()
     return HeldOut(arrays.part(cut["calibration"]), arrays.part(cut["test"]), (*doubts, *_told(arrays.repeats(cut))))
 
 
 def _own_cut(arrays: Arrays, manifest: Manifest, seed: int) -> Cut | None:
-    """How the rows were cut when the bundle was made from them, with labels or without; ``None``: it was not."""
+    """How the rows were cut when the bundle was made from them; ``None``: it was not, or not so.
+
+    As the file says where it says it, else by the seed, with labels or without.
+    """
     stated = manifest.provenance.data
     if stated is None:
         return None
     try:
-        cuts = [arrays.thirds(seed, by_label=by_label) for by_label in (True, False)]
+        if arrays.split is not None:
+            cuts = [arrays.given()]
+        else:
+            cuts = [arrays.thirds(seed, by_label=by_label) for by_label in (True, False)]
     except BadData:  # too few to have made a bundle from
         return None
     return next((one for one in cuts if arrays.sha256(one) == stated.sha256), None)

@@ -50,11 +50,6 @@ class Examples:
     def is_labelled(self) -> bool:
         return self.train[0].label is not None
 
-    def without_labels(self) -> Examples:
-        """The same rows, as if nobody knew."""
-        bare = [Part(part.rows, None) for part in (*self.train, self.calibration, self.test)]
-        return replace(self, train=tuple(bare[:-2]), calibration=bare[-2], test=bare[-1], labels=None)
-
     def in_order_of(self, names: Sequence[str]) -> Examples:
         """Labels as the network counts its classes, ``names``: by name where both have the same names, else as they are."""
         if self.labels is None or set(self.labels) != set(names) or len(names) != len(set(names)):

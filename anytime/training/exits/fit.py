@@ -16,8 +16,8 @@ def fit_exits(
     method: Method, views: Sequence[View], held: Cached, *, heads: Schedule, ensembles: Schedule, seed: int,
     device: Device, keeping: Keeping | None = None, progress: Progress | None = None,
 ) -> None:  # fmt: skip
-    """Train ``method`` in place (paper 001, algorithm 1). ``views``: the training rows, once per
-    augmentation.
+    """Train ``method`` in place (paper 001, algorithm 1). ``views``: the training rows as epochs see them, in
+    turns.
 
     With ``keeping`` a killed run goes on, and a finished one is only loaded. Raises as ``train`` does.
     """

@@ -57,7 +57,7 @@ class Reading:
     def _name(self) -> str:
         """What tells it from any other reading of the same tensor."""
         if self.take == "whole":
-            return "channels first"
+            return f"channels first, from {self.channels}"
         told = "" if self.mask is None else f" where {self.mask.input} is {'not 0' if self.mask.keeps else '0'}"
         return f"{self.take} of places, channels at {self.channels}{told}"
 
@@ -73,8 +73,8 @@ def read_cuts(
 ) -> list[Reading]:  # fmt: skip
     """What the exits behind ``cuts`` read; means over places leave out those that a mask input of the network hides.
 
-    ``say`` is told where the graph does not tell the channels' axis, or the scores what a mask does. Raises as
-    ``reading_of``.
+    ``say`` is told where the graph does not tell the channels' axis, or the scores what a mask does, or where a mask is of
+    other places than a cut. Raises as ``reading_of``.
     """
     for one in cuts if channels == "auto" else ():
         if one.told is None and len(one.shape) > 2:
@@ -83,9 +83,16 @@ def read_cuts(
     readings = [reading_of(one, head, channels) for one in cuts]
     places = [_places(one, reading) for one, reading in zip(cuts, readings, strict=True)]
     masks = find_masks(network) if any(places) else {}
-    for entry in mask_inputs(network):
+    given = mask_inputs(network)
+    for entry in given:
         if entry.shape[1] in places and entry.shape[1] not in masks:
             say(f"what {entry.name} leaves out the scores do not tell; heads read the mean over all places")
+    for one, axis in zip(cuts, places, strict=True):
+        if given and axis is not None and axis not in {entry.shape[1] for entry in given}:
+            said = " and ".join(f"{entry.name} {list(entry.shape)}" for entry in given)
+            say(
+                f"{one.tensor} {list(one.shape)} has other places than {said}; its head reads the mean over all of them"
+            )
     return [
         one if axis is None else replace(one, mask=masks.get(axis)) for one, axis in zip(readings, places, strict=True)
     ]
@@ -97,8 +104,7 @@ def reading_of(cut: Cut, head: HeadOptions, channels: Channels = "auto") -> Read
     ``channels``: on which axis they are, ``auto`` as the graph tells. Raises ``BadOption`` where that axis has no known
     size, or the cut is of no kind that heads read.
     """
-    if channels != "auto" and len(cut.shape) > 2:
-        cut = replace(cut, told=1 if channels == "first" else len(cut.shape) - 1)
+    cut = with_channels(cut, channels)
     if cut.channels is None or not cut.dtype.startswith("float"):
         raise BadOption(
             f"{cut.tensor!r} is {cut.dtype} {list(cut.shape)}, which no head reads; wanted floats, a known number of "
@@ -110,6 +116,13 @@ def reading_of(cut: Cut, head: HeadOptions, channels: Channels = "auto") -> Read
         is_whole = head.kind != "linear" and all(isinstance(size, int) for size in cut.shape[1:])
         return Reading(cut.channels, "whole" if is_whole else "mean")
     return Reading(cut.channels, "first" if cut.kind == "tokens" and head.tokens == "first" else "mean")
+
+
+def with_channels(cut: Cut, channels: Channels) -> Cut:
+    """The cut with its channels where somebody knows them to be; a vector, and with ``auto`` any cut, as it is."""
+    if channels == "auto" or len(cut.shape) < 3:
+        return cut
+    return replace(cut, told=1 if channels == "first" else len(cut.shape) - 1)
 
 
 def _places(cut: Cut, reading: Reading) -> Axis | None:

@@ -32,7 +32,10 @@ class Schedule:
         if not (self.learning_rate > 0 and self.drop > 0 and self.momentum >= 0 and self.weight_decay >= 0):
             raise BadOption(f"{self}: wanted rates above 0, and a momentum and a weight decay that are not below")
         if any(not 0 < one < self.epochs for one in self.milestones):
-            raise BadOption(f"the milestones {list(self.milestones)} of {self.epochs} epochs; wanted epochs between")
+            raise BadOption(
+                f"the milestones {list(self.milestones)} of {self.epochs} epochs; wanted epochs above 0 and below "
+                f"{self.epochs}, or none: set them too"
+            )
         if self.optimizer == "adam" and self.momentum:
             raise BadOption(f"adam has no momentum to set ({self.momentum}); leave it out, or take sgd")
 

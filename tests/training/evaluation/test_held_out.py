@@ -182,6 +182,24 @@ def test_arrays_are_cut_as_they_were(tmp_path):
         assert not halves[0] & halves[1]
 
 
+def test_a_split_that_the_file_says_is_held_against_the_bundle(tmp_path):
+    """Its word is taken; where the bundle was made from these rows cut otherwise, or nobody knows, that is told."""
+    rows = np.random.default_rng(0).standard_normal((30, 4)).astype(np.float32)
+    split = np.repeat(["train", "calibration", "test"], 10)
+    inputs = Inputs((NetworkInput("input", "float32", ("batch", 4)),), {}, one_row=False)
+    path = tmp_path / "rows.npz"
+    np.savez(path, input=rows, label=np.arange(30) % 3, split=split)
+    known = DataSet(name=path.name, sha256=load_arrays(path, inputs, 3).examples().data["sha256"])
+    bundle = make_manifest().model_copy(update={"provenance": Provenance(data=known)})
+    assert read_held_out(str(path), bundle).notes == ()
+    assert "does not say on which rows" in read_held_out(str(path), make_manifest()).notes[0]
+    for other in (split[::-1], np.where(split == "train", "test", split)):
+        np.savez(path, input=rows, label=np.arange(30) % 3, split=other)
+        found = read_held_out(str(path), bundle)
+        assert "these rows, or how they are cut, are not those of" in found.notes[0]
+        assert len(found.test) == (other == "test").sum()
+
+
 def test_labels_of_arrays_may_lie_in_a_file(tmp_path):
     """A line for each row, instead of the file's own; a wrong number of lines is told, and so is what means nothing."""
     rows = np.arange(24, dtype=np.float32).reshape(6, 4)

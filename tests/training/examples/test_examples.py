@@ -53,7 +53,8 @@ def test_the_key_holds_rows_and_labels():
     one = examples()
     moved = dataclasses.replace(one, test=part(13, 4, one.test.label))
     relabelled = dataclasses.replace(one, test=Part(one.test.rows, 1 - one.test.label))
-    keys = [each.key for each in (one, moved, relabelled, one.without_labels())]
+    bare = dataclasses.replace(one, train=(Part(one.train[0].rows, None),))
+    keys = [each.key for each in (one, moved, relabelled, bare)]
     assert len(set(keys)) == 4
     assert dataclasses.replace(one, labels=("a", "b")).key == examples().key == one.key
-    assert not one.without_labels().is_labelled and one.without_labels().labels is None
+    assert one.is_labelled and not bare.is_labelled

@@ -68,8 +68,8 @@ def test_arrays_are_read_alike(reading):
 
 def test_no_two_readings_are_stored_under_one_name():
     """Of the same tensor."""
-    readings = [Reading(2), Reading(2, "mean"), Reading(1, "mean"), Reading(2, "first"), Reading(2, "mean", MASK),
-                Reading(2, "mean", Mask("attention_mask", "sequence", keeps=False))]  # fmt: skip
+    readings = [Reading(2), Reading(3), Reading(2, "mean"), Reading(1, "mean"), Reading(2, "first"),
+                Reading(2, "mean", MASK), Reading(2, "mean", Mask("attention_mask", "sequence", keeps=False))]  # fmt: skip
     assert len({one.shrink().name for one in readings}) == len(readings)
 
 
@@ -109,3 +109,15 @@ def test_what_the_network_does_not_tell_is_said(networks):
     assert len(said) == 1 and "['batch', 'sequence', 32] are the graph does not tell; taken to be last" in said[0]
     read_cuts(networks["bert"], [one], HeadOptions(), "last", say=said.append)
     assert len(said) == 1
+
+
+def test_a_mask_of_other_places_is_told_of(networks):
+    """As where tokens were joined on the way: their mean is over all of them, and which cut it is is said; once each."""
+    said = []
+    cuts = [cut("sequence", 32, told=2), cut(4, 32, told=2), cut(32)]
+    found = read_cuts(networks["bert"], cuts, HeadOptions(), say=said.append)
+    assert found == [Reading(2, "mean", MASK), Reading(2, "mean"), Reading(1)]
+    assert said == [
+        "t ['batch', 4, 32] has other places than attention_mask ['batch', 'sequence']; its head reads the mean over all "
+        "of them"
+    ]

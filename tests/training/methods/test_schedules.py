@@ -2,6 +2,7 @@ import dataclasses
 
 import pytest
 
+from anytime.training.errors import BadOption
 from anytime.training.methods.schedules import BACKBONE, ENSEMBLES, HEADS
 
 
@@ -26,3 +27,11 @@ def test_a_recipe_departs_from_a_schedule():
     short = dataclasses.replace(HEADS["cifar"], epochs=5, milestones=(3,))
     assert (short.rate(2), short.rate(3)) == pytest.approx((1e-3, 1e-4))
     assert HEADS["cifar"].epochs == 50
+
+
+def test_milestones_lie_within_the_epochs():
+    """Else both are told, and what to do."""
+    with pytest.raises(
+        BadOption, match=r"milestones \[9, 13\] of 9 epochs; wanted epochs above 0 and below 9, or none: set"
+    ):
+        dataclasses.replace(HEADS["cifar"], epochs=9, milestones=(9, 13))
