@@ -86,7 +86,8 @@ def _markdown(title: str, numbers: Sequence[int], ztw: Bundle, seeds: Sequence[S
     base = [seed[0].base.accuracy or 0.0 for seed in seeds]
     lines = [
         f"# {title}", "",
-        f"{network}, {seeds[0][0].macs_full:,} multiply-adds with every head ({seeds[0][0].base.macs:,} alone), on "
+        f"{network}, {seeds[0][0].base.macs:,} multiply-adds, with every head "
+        f"{100 * seeds[0][1].exits[-1].macs / seeds[0][0].base.macs:.1f} % of that, on "
         f"{data.name if data else 'data'}: {data.split if data else ''}.", "",
         f"Seeds {', '.join(map(str, numbers))}; {machine()}.", "",
         f"Thresholds are chosen on {seeds[0][0].calibration_rows:,} calibration rows, figures are of "
