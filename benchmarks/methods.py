@@ -11,6 +11,7 @@ import json
 import statistics
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from anytime.model_store import Bundle, open_bundle
@@ -24,6 +25,7 @@ from benchmarks.tables import table
 BUDGETS = ("25 %", "50 %", "75 %", "100 %", "Max")
 KINDS = ("sdn", "ztw", "final")
 FINAL = "ZTW, ensemble at the end too"
+DRAWN = ("SDN's exits", "ZTW's exits", "ZTW's, ensemble at the end too")
 Seed = tuple[Report, Report, Report]
 """The reports of one seed, by ``KINDS``."""
 
@@ -34,7 +36,8 @@ def main(runs: Path, out: Path, title: str) -> None:
     reports = [(sdn, ztw, final) for sdn, ztw, final in found]
     folder = out / title
     folder.mkdir(parents=True, exist_ok=True)
-    names = [path.name for path in draw_plots(list(reports[0]), folder)]
+    drawn = [replace(report, name=name) for report, name in zip(reports[0], DRAWN, strict=True)]
+    names = [path.name for path in draw_plots(drawn, folder)]
     (out / f"{title}.md").write_text(
         _markdown(title, seeds, open_bundle(runs / f"ztw-{seeds[0]}" / "bundle"), reports, names)
     )
