@@ -139,8 +139,8 @@ def _to_try(url: str, folder: Path) -> str:
         "\n# another policy: the threshold that holds the mean cost at a quarter; or full depth",
         f"{curl} @{hard} '{predict}?target=cost-25'",
         f"{curl} @{hard} '{predict}?exact=true'",
-        "\n# exits inside one network, each wiser for the ones before: a hard picture goes deeper",
-        f"{_program()} predict {url}/v1/models/{STAGED}/predict {hard} --stream",
+        "\n# exits inside one network, each wiser for the ones before: who wants to be surer goes deeper",
+        f"{_program()} predict {url}/v1/models/{STAGED}/predict {hard} --stream --policy confidence=0.999",
         "\n# your own models: these two again, as a committee; it is served as soon as it is published",
         f"{_program()} cascade committee {small} {large} --committee --store {models} "
         f"--preprocess {shlex.quote(json.dumps(PREPROCESS))}",
