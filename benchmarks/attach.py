@@ -21,7 +21,7 @@ from anytime.training.attach import choose_cuts, find_cuts, read_network
 from anytime.training.calibration import hold
 from anytime.training.data.data_set import DataSet
 from anytime.training.data.read import read_data
-from anytime.training.examples import picture_examples
+from anytime.training.examples import picture_examples, some
 from anytime.training.exporter import quiet
 from anytime.training.loop import choose_device, one_thread
 from anytime.training.methods.schedules import ENSEMBLES, HEADS
@@ -107,7 +107,9 @@ def _attach(path: Path, data: DataSet, run: Path) -> tuple[Made, np.ndarray]:
                           ensembles=ENSEMBLES.scaled(50), trace_rows=TRACED)  # fmt: skip
     examples = picture_examples(data, network.inputs, labelled=False)
     made = add_exits("theirs", network, cuts, examples, options, run, device=choose_device("cpu", "float32"), say=print)
-    return made, data.test.labels[:TRACED]
+    label = some(picture_examples(data, network.inputs).test, TRACED, options.seed).label
+    assert label is not None, "the data set has labels"
+    return made, label
 
 
 if __name__ == "__main__":
