@@ -18,7 +18,7 @@ from anytime.service.engine.run import Run, execute
 from anytime.service.engine.scheduler import Scheduler
 from anytime.service.engine.served import Served
 from anytime.service.engine.ticket import Ticket
-from anytime.service.engine.timing import Timing
+from anytime.service.engine.timing import Timing, Timings
 from anytime.service.metrics import Metrics
 from benchmarks.measure import write_result
 from benchmarks.nets import LABELS, Net, image
@@ -47,16 +47,16 @@ def _parts(served: Served) -> dict[str, Callable[[], object]]:
     logits = {"logits": np.linspace(0.0, 1.0, LABELS, dtype=np.float32)}
     outcome = read_outcome(served.manifest, 1, logits)
     leg, step = program.plan.legs[1], program.legs[0][0].steps[0]
-    timing, metrics, scheduler = Timing(1.0), Metrics(), Scheduler()
-    waiting = Job(ticket, 0, {0: IMAGE})
+    timings, metrics, scheduler = Timings([Timing(1.0)] * len(served.flow.nodes)), Metrics(), Scheduler()
+    waiting, ran = Job(ticket, 0, {0: IMAGE}), [(step.node, 1.0)]
 
     def queue() -> None:
         scheduler.put(waiting)
         scheduler.take()
 
     def count() -> None:
-        timing.add(time.perf_counter(), 1.0, 1)
-        metrics.ran("tiny", [(step.node, 0.001)], 1)
+        timings.add(time.perf_counter(), ran, 1)
+        metrics.ran("tiny", ran, 1)
 
     return {
         "a piece from feeds to outcome, all in": lambda: execute(Run([Job(ticket, 0, {0: IMAGE})], 0.0)),

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from anytime.policy.decide import Decision, passes, read_level
 from anytime.policy.outcome import Outcome
 from anytime.policy.resolve import AUTO, Resolved
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """The outcome that answers, and the level (from 0) that its label is of."""
 
     outcome: Outcome

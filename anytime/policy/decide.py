@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from anytime.policy.outcome import Outcome, Verdict
 from anytime.policy.resolve import AUTO, Resolved, Rule, Thresholds
@@ -23,16 +23,14 @@ REASONS: tuple[Reason, ...] = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Spent:
+class Spent(NamedTuple):
     """What a row has cost so far."""
 
     macs: int
     compute_ms: float
 
 
-@dataclass(frozen=True, slots=True)
-class Ahead:
+class Ahead(NamedTuple):
     """What going on to the next consulted exit would cost, and what time there is."""
 
     macs: int

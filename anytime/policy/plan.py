@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import accumulate
 
 from anytime.model_store import Flow
 from anytime.model_store.flow import Node, Nodes, indices
@@ -47,6 +48,27 @@ class Plan:
     def glance_level(self) -> int:
         """The level that a glance reads."""
         return read_level(self.policy)
+
+    @cached_property
+    def way(self) -> tuple[Node, ...]:
+        """The graphs of all legs, in the order in which they run."""
+        return tuple(node for leg in self.legs for node in leg.nodes)
+
+    @cached_property
+    def ends(self) -> tuple[int, ...]:
+        """Per leg: how many graphs of the way have run when it ends."""
+        return tuple(accumulate(len(leg.nodes) for leg in self.legs))
+
+    @cached_property
+    def macs_after(self) -> tuple[int, ...]:
+        """Multiply-adds of the first n graphs of the way, n from 0."""
+        return tuple(accumulate((node.macs for node in self.way), initial=0))
+
+    @cached_property
+    def depth_after(self) -> tuple[int, ...]:
+        """The deepest head among the first n graphs of the way, n from 0."""
+        heads = (node.stage if node.part == "head" else 0 for node in self.way)
+        return tuple(accumulate(heads, max, initial=0))
 
     @cached_property
     def nodes(self) -> Nodes:

@@ -76,10 +76,10 @@ def _reaches(walk: Walk, own: list[float], left: float) -> bool:
     """Runs the leg under way. A row without an answer goes on until its timer fires, and no longer."""
     waits = not walk.has_said or walk.plan.policy.exact
     for node in walk.leg.nodes:
-        walk.begin(node)
+        walk.begin()
         if waits and walk.compute_ms + own[node.index] > left:
             return False
-        walk.finish(node, own[node.index])
+        walk.finish(own[node.index])
     return True
 
 

@@ -13,9 +13,9 @@ from anytime.policy.plan import Leg, Plan
 
 
 class Walk:
-    """The progress of one row along its plan."""
+    """The progress of one row along its plan: how many of its graphs have started, and how long those took that ended."""
 
-    __slots__ = ("_first", "_leg", "compute_ms", "decision", "depth", "done", "macs", "outcomes", "plan")
+    __slots__ = ("_leg", "compute_ms", "decision", "outcomes", "plan", "started", "times")
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
@@ -23,30 +23,38 @@ class Walk:
         """Of the exits consulted so far."""
         self.decision: Decision | None = None
         """Set once the row stops."""
-        self.done: list[tuple[Node, float]] = []
-        """Every graph that finished, and the milliseconds of its run over its rows."""
-        self.macs = 0
-        """Multiply-adds of every graph started."""
+        self.started = 0
+        """Graphs begun: each counts, whether or not it is waited for."""
+        self.times: list[float] = []
+        """Of every graph that finished, in the plan's order: the milliseconds of its run over its rows."""
         self.compute_ms = 0.0
-        """A run's time over its rows, summed over the graphs that finished."""
-        self.depth = 0
-        """The deepest exit whose head finished; 0 before the first."""
+        """Their sum."""
         self._leg = 0
-        self._first = 0
 
     @property
     def node(self) -> Node:
         """The graph to run next."""
-        return self.plan.legs[self._leg].nodes[self._step]
+        return self.plan.way[len(self.times)]
 
     @property
     def rest(self) -> tuple[Node, ...]:
         """The graphs still to run to reach the next consulted exit."""
-        return self.plan.legs[self._leg].nodes[self._step :]
+        return self.plan.way[len(self.times) : self.plan.ends[self._leg]]
 
     @property
-    def _step(self) -> int:
-        return len(self.done) - self._first
+    def done(self) -> tuple[tuple[Node, float], ...]:
+        """Every graph that finished, and its milliseconds."""
+        return tuple(zip(self.plan.way, self.times, strict=False))
+
+    @property
+    def macs(self) -> int:
+        """Multiply-adds of every graph started."""
+        return self.plan.macs_after[self.started]
+
+    @property
+    def depth(self) -> int:
+        """The deepest exit whose head finished; 0 before the first."""
+        return self.plan.depth_after[len(self.times)]
 
     @property
     def has_said(self) -> bool:
@@ -56,7 +64,7 @@ class Walk:
     @property
     def at_boundary(self) -> bool:
         """Whether the leg's graphs have all run, so that its exit's outcome is due."""
-        return self._step == len(self.plan.legs[self._leg].nodes)
+        return len(self.times) == self.plan.ends[self._leg]
 
     @property
     def leg(self) -> Leg:
@@ -69,16 +77,14 @@ class Walk:
         following = self._leg + 1
         return self.plan.legs[following] if following < len(self.plan.legs) else None
 
-    def begin(self, node: Node) -> None:
-        """A graph starts for this row: it counts, whether or not it is waited for. Whoever runs graphs says so."""
-        self.macs += node.graph.macs
+    def begin(self) -> None:
+        """The next graph starts for this row."""
+        self.started += 1
 
-    def finish(self, node: Node, ms: float) -> None:
-        """A graph that began has finished. ``ms``: of its run, over the rows that shared it."""
-        self.done.append((node, ms))
+    def finish(self, ms: float) -> None:
+        """The graph that began has finished. ``ms``: of its run, over the rows that shared it."""
+        self.times.append(ms)
         self.compute_ms += ms
-        if node.part == "head" and node.stage > self.depth:
-            self.depth = node.stage
 
     def heard(self, outcome: Outcome, ahead: Ahead | None) -> Decision:
         """The consulted exit has said ``outcome``: stop, or go on to the next leg. ``ahead``: None at the way's end."""
@@ -91,7 +97,6 @@ class Walk:
                 self.decision = decision
                 return decision
         self._leg += 1
-        self._first = len(self.done)
         return CONTINUE
 
     def stop(self, reason: Decision) -> None:

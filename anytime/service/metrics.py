@@ -1,12 +1,14 @@
 """What Prometheus sees. Names and labels as in the design; times in seconds, buckets from 50 microseconds up.
 
 Counting happens on the hot path, once per graph: so the tallies are plain lists, and ``prometheus_client`` only writes them
-out. Each tally has one writer at a time: the engine's lock, or the event loop.
+out. Each tally has one writer at a time: the engine's lock, the event loop or, for what graphs took, a lock of its own.
 """
 
 from __future__ import annotations
 
+import threading
 from bisect import bisect_left
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector, generate_latest
@@ -23,6 +25,8 @@ SECONDS = (
 DEPTHS = tuple(float(depth) for depth in range(1, 65))
 RATIOS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.25, 1.5, 2.0)
 ROWS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
+_UNCOUNTED = 16
+"""Runs that wait to be counted at most: several at once cost half of each by itself, between two graphs."""
 
 
 class Histograms:
@@ -112,6 +116,8 @@ class Metrics(Collector):
             "anytime_lateness_seconds", "Last byte after the deadline; 0 if in time.", model, SECONDS
         )
         self._shed = Counters("anytime_shed", "Rows refused, by the error's code.", ["model", "code"])
+        self._ran: deque[tuple[str, Iterable[tuple[Node, float]], int]] = deque()
+        self._counting = threading.Lock()
         self.gauges = Gauges()
         self._registry = CollectorRegistry()
         self._registry.register(self)
@@ -119,6 +125,7 @@ class Metrics(Collector):
         PlatformCollector(registry=self._registry)
 
     def collect(self) -> Iterator[Metric]:
+        self._count_runs()
         for family in (
             self._admitted, self._rows, self._depth, self._stops, self._request, self._first, self._queue, self._graph,
             self._batch, self._cost, self._saved, self._missed, self._late, self._shed,
@@ -150,13 +157,21 @@ class Metrics(Collector):
         self._first.observe(seconds, model)
 
     def ran(self, model: str, graphs: Iterable[tuple[Node, float]], rows: int) -> None:
-        """Graphs that ran one after another for the same rows, and the seconds each took. One loop, for it is a hot one."""
-        stage = 0
-        for node, seconds in graphs:
-            self._graph.observe(seconds, model, node.stage, node.part)
-            if node.stage != stage:
-                stage = node.stage
-                self._batch.observe(rows, model, stage)
+        """Graphs that ran one after another for the same rows, and the milliseconds each took. Called by any thread."""
+        self._ran.append((model, graphs, rows))
+        if len(self._ran) >= _UNCOUNTED:
+            self._count_runs()
+
+    def _count_runs(self) -> None:
+        with self._counting:
+            while self._ran:
+                model, graphs, rows = self._ran.popleft()
+                stage = 0
+                for node, ms in graphs:
+                    self._graph.observe(ms / 1e3, model, node.stage, node.part)
+                    if node.stage != stage:
+                        stage = node.stage
+                        self._batch.observe(rows, model, stage)
 
     def request(self, model: str, seconds: float) -> None:
         self._request.observe(seconds, model)

@@ -19,8 +19,8 @@ def run_leg(walk, ms=1.0):
     ran = []
     while not walk.at_boundary:
         node = walk.node
-        walk.begin(node)
-        walk.finish(node, ms)
+        walk.begin()
+        walk.finish(ms)
         ran.append(f"{node.part[0]}{node.stage}")
     return ran
 
@@ -68,7 +68,7 @@ def test_shows_what_is_next():
     assert [node.part for node in walk.rest] == ["body", "body", "body", "head"]
     assert walk.node is walk.rest[0]
 
-    walk.finish(walk.node, 1.0)
+    walk.finish(1.0)
     assert [node.stage for node in walk.rest] == [2, 3, 3]
     assert not walk.at_boundary
 
@@ -80,14 +80,14 @@ def test_shows_what_is_next():
 def test_a_graph_counts_when_it_starts_and_its_time_when_it_ends():
     """Multiply-adds of a graph in flight count; its milliseconds and its depth only once it has finished."""
     walk = Walk(planned(make_manifest(3), confidence=0.5))
-    walk.begin(walk.node)
+    walk.begin()
     assert (walk.macs, walk.compute_ms, walk.depth) == (100, 0.0, 0)
 
-    walk.finish(walk.node, 2.5)
-    walk.begin(walk.node)
+    walk.finish(2.5)
+    walk.begin()
     assert (walk.macs, walk.compute_ms, walk.depth) == (110, 2.5, 0)
 
-    walk.finish(walk.node, 0.5)
+    walk.finish(0.5)
     assert (walk.macs, walk.compute_ms, walk.depth) == (110, 3.0, 1)
 
 
@@ -96,7 +96,7 @@ def test_depth_is_the_deepest_head_that_finished_asked_or_not():
     walk = Walk(planned(make_manifest(3, reads_heads={3: [2]})))
     depths = []
     while not walk.at_boundary:
-        walk.finish(walk.node, 1.0)
+        walk.finish(1.0)
         depths.append(walk.depth)
 
     assert depths == [0, 0, 2, 2, 3]
@@ -109,7 +109,7 @@ def test_depth_does_not_fall_back():
     walk.heard(said(3, UNSURE), Ahead(0))
     assert walk.node.stage == 2
 
-    walk.finish(walk.node, 1.0)
+    walk.finish(1.0)
     assert walk.depth == 3
 
 
@@ -120,7 +120,7 @@ def test_can_be_stopped_from_outside(reason):
     assert not walk.has_said
     run_leg(walk)
     walk.heard(said(1, SURE), Ahead(0))
-    walk.begin(walk.node)
+    walk.begin()
     walk.stop(limit(reason))
 
     assert walk.has_said

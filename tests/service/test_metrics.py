@@ -175,7 +175,7 @@ def test_reading_while_counting():
 
         def count():
             for n in range(20_000):
-                metrics.ran(f"m{n % 50}", [(nodes[n % 7], 0.001)], 1)
+                metrics.ran(f"m{n % 50}", [(nodes[n % 7], 1.0)], 1)
 
         counting = asyncio.create_task(asyncio.to_thread(count))
         while not counting.done():

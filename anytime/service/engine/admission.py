@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from anytime.policy import Plan
 from anytime.service.engine.job import Job
@@ -31,8 +32,7 @@ class Bounds:
     state_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class Load:
+class Load(NamedTuple):
     """What the engine holds now."""
 
     rows: int

@@ -12,13 +12,11 @@ import threading
 import time
 from collections import deque
 
-import numpy as np
-
 from anytime.model_store.tensors import Dims
 from anytime.policy import Ahead, Decision, Outcome, limit
 from anytime.service.engine.admission import Bounds, Load, refuse, refuse_deadline, retry_after, wait_ms
 from anytime.service.engine.guard import Guard
-from anytime.service.engine.job import Job
+from anytime.service.engine.job import Job, first_slots
 from anytime.service.engine.messages import Event, RowFailure, Work
 from anytime.service.engine.program import Program
 from anytime.service.engine.run import Run, execute
@@ -51,7 +49,8 @@ class Engine:
         self._bounds = bounds
         self._metrics = metrics
         self._lock = threading.Lock()
-        self._changed = threading.Condition(self._lock)
+        self._bells: list[threading.Lock] = []
+        """Of the idle workers: each waits for its own."""
         self._scheduler = Scheduler()
         self._guard = Guard()
         self._numbers = itertools.count()
@@ -91,7 +90,7 @@ class Engine:
         ticket.shape = tuple(dims.values())
         if ticket.deadline_at != NEVER:
             ticket.due_at -= self._guard.before(ticket.deadline_at - work.arrived)
-        jobs = [Job(ticket, row, _first_slots(served, program, work, row, dims)) for row in range(work.rows)]
+        jobs = [Job(ticket, row, first_slots(served, program, work, row, dims)) for row in range(work.rows)]
         with self._lock:
             refusal = self._refusal(ticket, jobs[0])
             if refusal is not None:
@@ -122,10 +121,10 @@ class Engine:
             ticket.timer.cancel()
         if not ticket.done:
             self.cancel(ticket)
-        self._metrics.request(ticket.served.name, _now() - ticket.work.arrived)
+        self._metrics.request(ticket.served.name, _now() - ticket.arrived)
         handed_at = ticket.handed_at
         if ticket.deadline_at != NEVER and handed_at is not None:
-            self._metrics.lateness(ticket.served.name, handed_at - ticket.deadline_at, ticket.work.rows)
+            self._metrics.lateness(ticket.served.name, handed_at - ticket.deadline_at, ticket.rows)
             if handed_at > ticket.due_at:
                 self._guard.learn(handed_at - ticket.due_at)
 
@@ -160,7 +159,7 @@ class Engine:
         self.end_all()
         with self._lock:
             self._stopped = True
-            self._changed.notify_all()
+            self._wake(self._workers)
         until = _now() + _CLOSE_S
         for thread in self._threads:
             thread.join(max(0.0, until - _now()))
@@ -172,7 +171,7 @@ class Engine:
         if self._closing:
             return ShuttingDown("the server is shutting down: retry elsewhere")
         load = Load(self._rows, self._state_bytes)
-        refusal = refuse(self._bounds, load, ticket.work.rows, ticket.row_bytes)
+        refusal = refuse(self._bounds, load, ticket.rows, ticket.row_bytes)
         if refusal is None and ticket.due_at == NEVER:
             return None
         wait = wait_ms(self._scheduler.ahead_of(first.key), self._workers) + self._busy_ms()
@@ -188,7 +187,7 @@ class Engine:
         return min(max(0.0, run.typical_ms - (now - run.started_at) * 1e3) for run in self._running.values())
 
     def _admit(self, ticket: Ticket, jobs: list[Job]) -> None:
-        rows = ticket.work.rows
+        rows = ticket.rows
         ticket.admitted_at = _now()
         self._open[ticket.number] = jobs
         self._rows += rows
@@ -197,7 +196,12 @@ class Engine:
         self._metrics.admitted(ticket.served.name, rows)
         for job in jobs:
             self._scheduler.put(job)
-        self._changed.notify(rows)
+        self._wake(rows)
+
+    def _wake(self, workers: int) -> None:
+        """So many of the idle workers look for work, the last to fall idle first: it is the warmest."""
+        for _ in range(min(workers, len(self._bells))):
+            self._bells.pop().release()
 
     def _expire(self, ticket: Ticket) -> None:
         """A deadline's timer: answer with the best so far, even while a graph of this request still runs."""
@@ -219,30 +223,38 @@ class Engine:
     # -- the workers' side ---------------------------------------------------------------------------------------
 
     def _work(self, number: int) -> None:
+        bell = threading.Lock()
+        bell.acquire()
         run: Run | None = None
+        was_idle = False
         while True:
             with self._lock:
+                if was_idle:
+                    self._idle -= 1
                 if run is not None:
                     self._running.pop(number, None)
                     self._settle(run)
                 run = self._choose()
-                while run is None:
-                    self._ring()
-                    if self._stopped:
-                        return
+                if run is not None:
+                    self._running[number] = run
+                elif self._stopped:
+                    break
+                else:
                     self._idle += 1
-                    self._changed.wait()
-                    self._idle -= 1
-                    run = self._choose()
-                self._running[number] = run
+                    self._bells.append(bell)
             self._ring()
+            was_idle = run is None
+            if run is None:
+                bell.acquire()
+                continue
             try:
                 execute(run, self._scheduler, self._tell)
             except Exception:  # our own bug must cost these rows and not the worker
                 log.exception("a run failed")
                 run.fail(_internal())
+        self._ring()
 
-    def _tell(self, job: Job, outcome: Outcome) -> None:
+    def _tell(self, job: Job, outcome: Outcome, runs_on: bool) -> None:
         """An exit on the way of a row that runs on; one that was ended meanwhile has had its last word."""
         with self._lock:
             if not job.ended:
@@ -280,8 +292,7 @@ class Engine:
     def _settle(self, run: Run) -> None:
         now = _now()
         rows = len(run.jobs)
-        for node, seconds in run.ran:
-            run.served.timings[node.index].add(now, seconds * 1e3, rows)
+        run.served.timings.add(now, run.ran, rows)
         self._metrics.ran(run.served.name, run.ran, rows)
         for job, result in zip(run.jobs, run.results, strict=True):
             if job.ended:
@@ -292,8 +303,8 @@ class Engine:
                 log.exception("a row could not be settled")
                 if not job.ended:
                     self._end(job, "failed", RowFailure(job.row, _internal()))
-        if self._idle and self._scheduler.waiting > 1:
-            self._changed.notify(self._scheduler.waiting - 1)
+        if self._bells and self._scheduler.waiting > 1:
+            self._wake(self._scheduler.waiting - 1)
 
     def _settle_row(self, job: Job, result: Outcome | ServiceError | None, now: float) -> None:
         if isinstance(result, ServiceError):
@@ -309,7 +320,7 @@ class Engine:
     def _hear(self, job: Job, outcome: Outcome, now: float) -> None:
         ticket = job.ticket
         decision = job.heard(outcome, self._ahead(job, now))
-        if ticket.work.streams:
+        if ticket.streams:
             ticket.post(job.prediction(outcome))
             self._told.append(ticket)
         if decision.stops:
@@ -348,7 +359,7 @@ class Engine:
         job.served.in_flight -= 1
         self._metrics.ended(job.served.name, end)
         if job.first_at is not None:
-            self._metrics.first_prediction(job.served.name, job.first_at - ticket.work.arrived)
+            self._metrics.first_prediction(job.served.name, job.first_at - ticket.arrived)
         if end == "answered":
             self._metrics.answered(job.served.name, job.served.version, job.walk)
         if ticket.open_rows == 1:  # before its client hears of it
@@ -364,17 +375,6 @@ def _rows_in_time(job: Job) -> int:
         return MANY
     row_ms = job.served.typical_ms(tuple(step.node for step in job.piece.steps))
     return max(1, int((job.ticket.due_at - _now()) * 1e3 / max(row_ms, 1e-6)))
-
-
-def _first_slots(served: Served, program: Program, work: Work, row: int, dims: Dims) -> dict[int, np.ndarray]:
-    """Slot -> (1, ...) of the inputs and start values that the program reads."""
-    slots = served.flow.slots
-    return {
-        slot: work.tensors[slots[slot].name][row : row + 1]
-        if slots[slot].source == "input"
-        else served.start(slot, dims)
-        for slot in program.starts
-    }
 
 
 def _internal() -> ServiceError:

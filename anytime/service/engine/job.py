@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from anytime.model_store.tensors import Dims
 from anytime.policy import Ahead, Decision, Outcome, Walk
-from anytime.service.engine.messages import RowAnswer, RowTrace
-from anytime.service.engine.program import Piece
+from anytime.service.engine.messages import RowAnswer, RowTrace, Work
+from anytime.service.engine.program import Piece, Program
 from anytime.service.engine.served import Served
 from anytime.service.engine.ticket import NEVER, Ticket
 
@@ -32,8 +33,8 @@ class Job:
     """
 
     __slots__ = (
-        "_leg", "_piece", "ended", "first_at", "has_clock", "key", "legs", "piece", "row", "served", "slots", "ticket",
-        "waiting", "walk",
+        "_leg", "_piece", "ended", "first_at", "has_clock", "key", "legs", "piece", "row", "served", "slots", "streams",
+        "ticket", "waiting", "walk",
     )  # fmt: skip
 
     def __init__(self, ticket: Ticket, row: int, slots: dict[int, np.ndarray]) -> None:
@@ -52,6 +53,8 @@ class Job:
         """When its first exit spoke, on ``time.perf_counter``."""
         self.has_clock = ticket.due_at != NEVER or self.walk.plan.policy.max_ms is not None
         """Whether the time may stop it at an exit. Else it may run on from exit to exit, for nothing outside it decides."""
+        self.streams = ticket.streams
+        """Whether somebody is told of each exit."""
         self._leg = 0
         self._piece = 0
         self.piece: Piece = self.legs[0][0]
@@ -87,7 +90,7 @@ class Job:
 
     def _key(self, band: int) -> Key:
         ticket = self.ticket
-        due_at = ticket.work.arrived + OPEN_S if ticket.due_at == NEVER else ticket.due_at
+        due_at = ticket.arrived + OPEN_S if ticket.due_at == NEVER else ticket.due_at
         return (-ticket.program.plan.policy.priority, band, due_at, ticket.number, self.row)
 
     def prediction(self, outcome: Outcome) -> RowAnswer:
@@ -100,7 +103,18 @@ class Job:
         walk = self.walk
         assert walk.decision is not None, "a final row has stopped"
         trace = None
-        if self.ticket.work.traces:
+        if self.ticket.traces:
             graphs = tuple((node.stage, node.part, ms) for node, ms in walk.done)
             trace = RowTrace(tuple((outcome.exit, outcome.outputs) for outcome in walk.outcomes), graphs)
         return RowAnswer(self.row, walk.answer(), walk.depth, walk.cost, walk.compute_ms, walk.decision.reason, trace)
+
+
+def first_slots(served: Served, program: Program, work: Work, row: int, dims: Dims) -> dict[int, np.ndarray]:
+    """Slot -> (1, ...) of the inputs and start values that the program reads."""
+    slots = served.flow.slots
+    return {
+        slot: work.tensors[slots[slot].name][row : row + 1]
+        if slots[slot].source == "input"
+        else served.start(slot, dims)
+        for slot in program.starts
+    }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,16 +12,14 @@ from anytime.policy import Answer, Reason
 from anytime.service.errors import ServiceError
 
 
-@dataclass(frozen=True, slots=True)
-class RowTrace:
+class RowTrace(NamedTuple):
     """What was recorded of one row: (exit, head output name -> raw values) in order, and (stage, part, ms) per graph."""
 
     heads: tuple[tuple[int, Mapping[str, np.ndarray]], ...]
     graphs: tuple[tuple[int, str, float], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class RowAnswer:
+class RowAnswer(NamedTuple):
     """A row's prediction: one exit's while ``reason`` is None, the final one else.
 
     ``depth``: the deepest exit whose head had finished. ``cost``: share of full depth's multiply-adds.
@@ -46,8 +45,7 @@ class RowFailure:
 Event = RowAnswer | RowFailure
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
+class Work(NamedTuple):
     """One request as the engine takes it.
 
     ``tensors``: input name -> (rows, ...), C-contiguous, already of the manifest's dtype and checked against its shapes.

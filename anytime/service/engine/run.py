@@ -30,7 +30,7 @@ class Run:
         self.slots = [job.slots for job in jobs]
         """The jobs' states, taken under the lock: a job may be answered and released while it runs."""
         self.ran: list[tuple[Node, float]] = []
-        """The graphs that ran, in order, and the seconds each took."""
+        """The graphs that ran, in order, and the milliseconds each took."""
         self.results: list[Outcome | ServiceError | None] = []
         """Per job: what its exit said; or why it failed; None where no exit was due or it was heard already, and the job
         stands where it goes on."""
@@ -45,82 +45,101 @@ class Run:
         self.results = [error] * len(self.jobs)
 
 
-Tell = Callable[[Job, Outcome], None]
-"""Hands on to a row's stream what an exit said on the way."""
+Tell = Callable[[Job, Outcome, bool], None]
+"""Hands on to a row's stream what an exit said on the way, and whether the row runs on at once."""
 
 
-def execute(run: Run, queue: Scheduler | None = None, tell: Tell = lambda job, outcome: None) -> None:
+def _untold(job: Job, outcome: Outcome, runs_on: bool) -> None:
+    """For rows without a stream."""
+
+
+def execute(run: Run, queue: Scheduler | None = None, tell: Tell = _untold) -> None:
     """Runs the piece's graphs, unless every row has been ended meanwhile; a graph's boundary is where that is seen.
 
     A row by itself without a clock runs on, piece after piece, as long as the ``queue`` would choose it again: its exits are
-    heard here, ``tell`` is told of them, and only the last of its way is left to hear. Between two runs of ONNX Runtime the
-    interpreter is cold in the caches, and a call costs several times what it does in a tight loop: hence few of them on
-    this way.
+    heard here, ``tell`` is told of them, and only the last of its way is left to hear.
     """
     if len(run.jobs) > 1:
         run.results = _run_batch(run)
         return
     job = run.jobs[0]
-    said = _run_one(run)
-    while not job.ended and not isinstance(said, ServiceError):
-        if said is None:
-            job.go_on()
-        elif queue is None or job.has_clock or (leg := job.walk.next_leg) is None:
-            break
-        else:
-            stops = job.heard(said, leg.ahead).reason is not None
-            if job.ticket.work.streams:
-                tell(job, said)
-            said = None
-            if stops:
-                break
-        if queue is None or job.has_clock or not queue.goes_on(job):
-            break
-        run.piece, run.started_at = job.piece, time.perf_counter()
-        said = _run_one(run)
-    run.results = [said]
-
-
-def _run_one(run: Run, row: int = 0, again: int | None = None) -> Outcome | ServiceError | None:
-    """One row by itself.
-
-    ``again``: the step at which the row's batch failed; the row goes on from there, so that one row's fault stays its own.
-    That step counts once, and what had run before it does not run again.
-    """
-    job, slots, ran = run.jobs[row], run.slots[row], run.ran
     walk = job.walk
-    steps = run.piece.steps if again is None else run.piece.steps[again:]
-    counted = again is not None
-    outputs: list[np.ndarray] = []
-    for step in steps:
-        if job.ended:
+    first = len(walk.times)
+    run.results = [_run_on(run, None if job.has_clock else queue, tell)]
+    run.ran = list(zip(walk.plan.way[first:], walk.times[first:], strict=False))
+
+
+def _run_on(run: Run, queue: Scheduler | None, tell: Tell) -> Outcome | ServiceError | None:
+    """One row by itself, piece after piece as far as the ``queue`` lets it; without one a single piece.
+
+    Between two runs of ONNX Runtime the interpreter is cold in the caches, and a call costs several times what it does in a
+    tight loop: hence one long function and few calls on this way.
+    """
+    job, slots = run.jobs[0], run.slots[0]
+    walk = job.walk
+    times = walk.times
+    while True:
+        outputs: list[np.ndarray] = []
+        for step in run.piece.steps:
+            if job.ended:
+                return None
+            feeds = {}
+            for name, slot in step.feeds:
+                feeds[name] = slots[slot]
+            walk.started += 1
+            try:
+                outputs, seconds = step.call(feeds)
+            except ModelFailed as error:
+                return error
+            ms = seconds * 1e3
+            times.append(ms)
+            walk.compute_ms += ms
+            for place, slot in enumerate(step.keeps):
+                slots[slot] = outputs[place]
+            for slot in step.drops:
+                del slots[slot]
+        if step.says:
+            said = _outcome(run, step, outputs, 0)
+            if queue is None or job.ended or isinstance(said, ServiceError) or (leg := walk.next_leg) is None:
+                return said
+            stops = job.heard(said, leg.ahead).reason is not None
+            runs_on = not stops and queue.goes_on(job)
+            if job.streams:
+                tell(job, said, runs_on)
+        else:
+            job.go_on()
+            runs_on = queue is not None and queue.goes_on(job)
+        if not runs_on:
             return None
-        node = step.node
-        if not counted:
-            walk.begin(node)
-        counted = False
-        feeds = {}
-        for name, slot in step.feeds:
-            feeds[name] = slots[slot]
-        try:
-            outputs, seconds = step.call(feeds)
-        except ModelFailed as error:
-            return error
-        if again is None:
-            ran.append((node, seconds))
-        for slot, output in zip(step.keeps, outputs, strict=False):
-            slots[slot] = output
-        for slot in step.drops:
-            del slots[slot]
-        walk.finish(node, seconds * 1e3)
-    return _outcome(run, step, outputs, 0) if step.says else None
+        run.piece, run.started_at = job.piece, time.perf_counter()
 
 
 def _run_rest(run: Run, row: int, again: int) -> Outcome | ServiceError | None:
-    said = _run_one(run, row, again)
-    if said is None and not run.jobs[row].ended:
-        run.jobs[row].go_on()
-    return said
+    """One row of a batch that failed at the step ``again`` goes on from there, so that one row's fault stays its own.
+
+    That step counts once, and what had run before it does not run again.
+    """
+    job, slots = run.jobs[row], run.slots[row]
+    outputs: list[np.ndarray] = []
+    step = run.piece.steps[again]
+    for number, step in enumerate(run.piece.steps[again:]):
+        if job.ended:
+            return None
+        if number:
+            job.walk.begin()
+        try:
+            outputs, seconds = step.call({name: slots[slot] for name, slot in step.feeds})
+        except ModelFailed as error:
+            return error
+        slots.update(zip(step.keeps, outputs, strict=False))
+        for slot in step.drops:
+            del slots[slot]
+        job.walk.finish(seconds * 1e3)
+    if step.says:
+        return _outcome(run, step, outputs, 0)
+    if not job.ended:
+        job.go_on()
+    return None
 
 
 def _run_batch(run: Run) -> list[Outcome | ServiceError | None]:
@@ -132,7 +151,7 @@ def _run_batch(run: Run) -> list[Outcome | ServiceError | None]:
         if all(job.ended for job in run.jobs):
             return [None] * len(run.jobs)
         for job in run.jobs:
-            job.walk.begin(step.node)
+            job.walk.begin()
         for _, slot in step.feeds:
             if slot not in columns:
                 columns[slot] = np.concatenate([slots[slot] for slots in run.slots])
@@ -141,10 +160,10 @@ def _run_batch(run: Run) -> list[Outcome | ServiceError | None]:
         except ModelFailed:
             _scatter(run, columns, run.piece.steps[:number])
             return [_run_rest(run, row, number) for row in range(len(run.jobs))]
-        run.ran.append((step.node, seconds))
+        run.ran.append((step.node, seconds * 1e3))
         columns |= dict(zip(step.keeps, outputs, strict=False))
         for job in run.jobs:
-            job.walk.finish(step.node, seconds * 1e3 / len(run.jobs))
+            job.walk.finish(seconds * 1e3 / len(run.jobs))
     _scatter(run, columns, run.piece.steps)
     if not step.says:
         for job in run.jobs:

@@ -16,7 +16,7 @@ from anytime.model_store.tensors import DTYPES, ROW_AXIS, Dims, bind
 from anytime.policy import Policy, Reader, check_default, make_plan, merge, resolve
 from anytime.service.engine.program import Call, Compiler, Program
 from anytime.service.engine.runner import Runner, check_outputs
-from anytime.service.engine.timing import Timing
+from anytime.service.engine.timing import Timing, Timings
 from anytime.service.errors import ModelFailed
 
 _PROGRAMS = 512
@@ -56,7 +56,7 @@ class Served:
         self._starts: dict[int, np.ndarray] = {}
         self.runner = make_runner(bundle, intra_op_threads)
         self._compiler = Compiler(bundle.flow, self.runner.prepare, self._batch_pays, _outcome_bytes(bundle.manifest))
-        self.timings: tuple[Timing, ...] = ()
+        self.timings = Timings(())
         self.batch_limits: tuple[int, ...] = ()
         """Per graph: the largest batch that the profile says pays."""
         self._lone: set[int] = set()
@@ -147,7 +147,7 @@ class Served:
                 self._lone.add(node.index)
             timings.append(Timing(row_ms, time.perf_counter()))
             limits.append(max(1, limit))
-        self.timings, self.batch_limits = tuple(timings), tuple(limits)
+        self.timings, self.batch_limits = Timings(timings), tuple(limits)
 
     def _first_value(self, slot: Slot, dims: Dims) -> np.ndarray:
         return (

@@ -6,15 +6,11 @@ import asyncio
 import math
 import os
 from collections import deque
-from collections.abc import Mapping
-
-import numpy as np
 
 from anytime.service.engine.messages import Event, Work
 from anytime.service.engine.program import Program
 from anytime.service.engine.served import Served
 
-_NOTHING: Mapping[str, np.ndarray] = {}
 NEVER = math.inf
 """The deadline of a request without one."""
 
@@ -32,8 +28,12 @@ class Ticket:
         """Unguessable."""
         self.served = served
         self.program = program
-        self.work = Work(_NOTHING, work.rows, work.arrived, work.streams, work.traces)
-        """Without its tensors: those are the jobs' to drop, once no later graph reads them."""
+        self.rows = (
+            work.rows
+        )  # and not the work itself: its tensors are the jobs' to drop, once no later graph reads them
+        self.arrived = work.arrived
+        self.streams = work.streams
+        self.traces = work.traces
         self.number = number
         deadline_ms = program.plan.policy.deadline_ms
         self.deadline_at = NEVER if deadline_ms is None else work.arrived + deadline_ms / 1e3
@@ -85,7 +85,7 @@ class Ticket:
 
         Better without the engine's lock: the loop would wake up only to wait for it.
         """
-        if not self._called and (self.work.streams or self.done):
+        if not self._called and (self.streams or self.done):
             self._called = True
             self._loop.call_soon_threadsafe(self.wake)
 
@@ -121,7 +121,7 @@ class Ticket:
 
     def _said(self) -> list[Event] | None:
         done = self.done  # before the events: whoever ends a row says so first
-        if not (self._events and (self.work.streams or done)):
+        if not (self._events and (self.streams or done)):
             return [] if done else None
         said = []
         while self._events:  # one by one, for a worker may add to them meanwhile

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -48,8 +48,7 @@ class Bounds:
     image_pixels: int
 
 
-@dataclass(frozen=True, slots=True)
-class Prediction:
+class Prediction(NamedTuple):
     """A request that fits its model: ``tensors[name]`` is (rows, ...) of the manifest's dtype, C-contiguous, finite.
 
     ``dims``: sizes of the symbolic axes. ``policy``: the request's own layer, not merged yet. ``top``: labels to list.
@@ -65,8 +64,7 @@ class Prediction:
     stream: bool | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Upload:
+class _Upload(NamedTuple):
     """What a reader reads: the content, what it is, the shape that came with it, the model and the bounds."""
 
     media: Media
@@ -76,8 +74,7 @@ class _Upload:
     bounds: Bounds
 
 
-@dataclass(frozen=True, slots=True)
-class _Content:
+class _Content(NamedTuple):
     tensors: Mapping[str, np.ndarray]
     fields: Fields = NO_FIELDS
 

@@ -8,9 +8,8 @@ from __future__ import annotations
 import binascii
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -35,8 +34,7 @@ _WANTED: dict[str, tuple[frozenset[type], str]] = {
 """By NumPy's kind of dtype: what JSON may hold, in types and in words."""
 
 
-@dataclass(frozen=True, slots=True)
-class Extent:
+class Extent(NamedTuple):
     """How many rows a request has, and the sizes of the symbolic axes that they share."""
 
     rows: int

@@ -224,7 +224,7 @@ def _first_error(ended: Sequence[Event]) -> ServiceError:
 
 
 def _times(ticket: Ticket) -> dict[str, float]:
-    return {"elapsed_ms": (time.perf_counter() - ticket.work.arrived) * 1e3, "queue_ms": ticket.queue_ms}
+    return {"elapsed_ms": (time.perf_counter() - ticket.arrived) * 1e3, "queue_ms": ticket.queue_ms}
 
 
 def _head(status: int, headers: Sequence[tuple[bytes, bytes]]) -> Message:

@@ -9,7 +9,7 @@ import pytest
 
 from anytime.policy import Policy, parse_policy
 from anytime.service.engine.admission import Bounds, Load, must_have_ms, refuse, refuse_deadline, retry_after, wait_ms
-from anytime.service.engine.timing import AGE_S, PROBE_S, Timing
+from anytime.service.engine.timing import AGE_S, PROBE_S, Timing, Timings
 from anytime.service.errors import (
     BatchTooLarge,
     DeadlineBeforeFirstExit,
@@ -30,7 +30,7 @@ NOW = 500.0
 def served(spelled_bundle):
     """Bodies take 10 ms a row, heads 1 ms, measured just now."""
     served = serve(spelled_bundle)
-    served.timings = tuple(Timing(10.0 if node.part == "body" else 1.0, NOW) for node in served.flow.nodes)
+    served.timings = Timings([Timing(10.0 if node.part == "body" else 1.0, NOW) for node in served.flow.nodes])
     return served
 
 
@@ -99,7 +99,7 @@ def test_the_wait_is_what_others_must_do_first(served):
     jobs = jobs_of(served, rows(*[row(sure(0), sure(0), sure(0))] * 4), confidence=0.9)
     assert wait_ms(jobs, 1) == pytest.approx(44.0)
     assert wait_ms(jobs, 4) == pytest.approx(11.0)
-    jobs[0].walk.finish(served.flow.nodes[0], 10.0)
+    jobs[0].walk.finish(10.0)
     assert wait_ms(jobs[:1], 1) == pytest.approx(1.0)
     assert wait_ms([], 1) == 0.0
 

@@ -8,7 +8,7 @@ import pytest
 
 from anytime.policy import Policy
 from anytime.service.engine.messages import RowAnswer, RowFailure, Work
-from anytime.service.engine.timing import Timing
+from anytime.service.engine.timing import Timing, Timings
 from anytime.service.errors import (
     DeadlineBeforeFirstExit,
     DeadlineBeforeFullDepth,
@@ -282,7 +282,7 @@ def test_a_slow_spell_does_not_refuse_for_ever(spelled_bundle):
             with pytest.raises(DeadlineBeforeFirstExit):
                 submit(engine, served, rows(EASY), deadline_ms=1500.0)
             runner.ms["body1.onnx"] = 1.0
-            served.timings = tuple(Timing(2000.0, time.perf_counter() - 120.0) for _ in served.timings)
+            served.timings = Timings([Timing(2000.0, time.perf_counter() - 120.0) for _ in served.flow.nodes])
             (answer,) = await answers_of(engine, submit(engine, served, rows(EASY), deadline_ms=1500.0, confidence=0.9))
             assert isinstance(answer, RowAnswer) and told(answer) == (1, 0, "confidence")
 

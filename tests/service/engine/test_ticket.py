@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import weakref
 from collections import deque
 
 import pytest
@@ -201,8 +202,12 @@ def test_a_ticket_holds_no_tensors(served):
     """What a request sent is the jobs' to drop: the ticket, which lives until the reply, does not keep it."""
 
     async def main():
-        ticket = ticket_of(served, streams=False)
-        assert (ticket.work.tensors, ticket.work.rows) == ({}, 2)
+        work = Work(rows(ROW, ROW), 2, 100.0)
+        sent = [weakref.ref(tensor) for tensor in work.tensors.values()]
+        ticket = Ticket(served, served.program(parse_policy({})), work, 0, asyncio.get_running_loop())
+        del work
+        assert ticket.rows == 2
+        assert [tensor() for tensor in sent] == [None]
 
     run(main())
 
