@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from starlette.middleware.cors import CORSMiddleware
@@ -18,7 +19,7 @@ from anytime.service.catalogue import Catalogue
 from anytime.service.engine.admission import Bounds
 from anytime.service.engine.engine import Engine
 from anytime.service.engine.served import Served
-from anytime.service.envelope import App, Envelope
+from anytime.service.envelope import App, Envelope, Receive, Scope, Send
 from anytime.service.metrics import Metrics
 from anytime.service.routes.docs import Docs
 from anytime.service.routes.health import Health
@@ -28,6 +29,8 @@ from anytime.service.settings import Settings
 from anytime.service.shelf import Shelf
 
 log = logging.getLogger(__name__)
+_PREDICT = re.compile(r"/v1/models/(?P<model>[^/]+)(?:/versions/(?P<version>[^/]+))?/predict")
+"""The paths of the first two routes."""
 
 
 class Service:
@@ -110,9 +113,8 @@ class Service:
             Route("/docs", docs.page),
             Mount("/docs", docs.files),
         ]
-        app: App = Envelope(
-            Router(routes, lifespan=lifespan, redirect_slashes=False), key_ring(self._settings.api_keys)
-        )
+        router = Router(routes, lifespan=lifespan, redirect_slashes=False)
+        app: App = Envelope(_Ways(predict, router), key_ring(self._settings.api_keys))
         if self._settings.cors_origins:
             app = CORSMiddleware(
                 app,
@@ -122,6 +124,22 @@ class Service:
                 expose_headers=["x-request-id", "retry-after"],
             )
         return app
+
+
+class _Ways:
+    """To a prediction by one look at the path, for that way must be short; to all else through Starlette's router."""
+
+    def __init__(self, predict: App, router: App) -> None:
+        self._predict = predict
+        self._router = router
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        if scope["type"] == "http" and scope["method"] == "POST" and not scope.get("root_path"):
+            match = _PREDICT.fullmatch(scope["path"])
+            if match is not None:
+                scope["path_params"] = match.groupdict()
+                return self._predict(scope, receive, send)
+        return self._router(scope, receive, send)
 
 
 def create_app(settings: Settings) -> App:

@@ -16,6 +16,11 @@ def header(headers: Headers, name: bytes) -> str | None:
     return None
 
 
+def by_name(headers: Headers) -> dict[bytes, bytes]:
+    """The first field of each name, as it is."""
+    return dict(reversed(list(headers)))
+
+
 def accepts(headers: Headers, media: str) -> bool:
     """Whether a field ``Accept`` names the media type (lower case) itself, and not with a weight of 0 (RFC 9110, 12.5.1)."""
     return any(key == b"accept" and _names(value.decode("latin-1").lower(), media) for key, value in headers)

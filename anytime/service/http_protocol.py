@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
@@ -18,13 +19,30 @@ from anytime.service.reply import dumps
 ARRIVED = "anytime.arrived"
 """The key of a scope's ``state`` that holds ``time.perf_counter()`` at the end of the request's head."""
 GONE = "anytime.gone"
-"""The key of a scope's ``state`` that holds a future, done once the connection is lost under the request: what a task that
-waits for ``receive`` would tell, without the task."""
+"""The key of a scope's ``state`` that holds the request's ``Departure``: what a task that waits for ``receive`` would tell,
+without the task."""
 IS_WHOLE = "anytime.is_whole"
 """The key of a scope's ``state`` that is there once all of the body has come."""
 HEAD_BYTES = 64 * 1024
 PIPELINED = 8
 """Requests that may wait behind one on its connection before reading stops, and with it the sight of a client's leaving."""
+
+
+class Departure:
+    """The connection's end under a request: whether it has come, and who is to be told when it does."""
+
+    __slots__ = ("has_come", "tell")
+
+    def __init__(self) -> None:
+        self.has_come = False
+        self.tell: Callable[[], object] | None = None
+
+    def comes(self) -> None:
+        """The client has left. Only the first time counts."""
+        if not self.has_come:
+            self.has_come = True
+            if self.tell is not None:
+                self.tell()
 
 
 def head_bounded(timeout_s: float) -> type[HttpToolsProtocol]:
@@ -45,7 +63,8 @@ class _BoundedHead(HttpToolsProtocol):
         self._is_in_head = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn types it
-        super().connection_made(cast(asyncio.Transport, LingeringTransport(transport, self.loop, self._is_unread)))
+        self._lingering = LingeringTransport(transport, self.loop, self._is_unread)
+        super().connection_made(cast(asyncio.Transport, self._lingering))
         self._watch_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -53,9 +72,7 @@ class _BoundedHead(HttpToolsProtocol):
         if self._running is not None and not self._running.response_complete:
             self._running.disconnected = True  # uvicorn tells the last of the pipelined requests only
             self._running.message_event.set()
-            gone = self._running.scope["state"][GONE]
-            if not gone.done():
-                gone.set_result(None)
+            self._running.scope["state"][GONE].comes()
         super().connection_lost(exc)
         self.transport.close()
 
@@ -85,7 +102,7 @@ class _BoundedHead(HttpToolsProtocol):
             return
         self._is_whole = True
         self.scope["state"][ARRIVED] = time.perf_counter()
-        self.scope["state"][GONE] = self.loop.create_future()
+        self.scope["state"][GONE] = Departure()
         super().on_headers_complete()
         if self.pipeline and len(self.pipeline) < PIPELINED:
             self.flow.resume_reading()
@@ -107,6 +124,7 @@ class _BoundedHead(HttpToolsProtocol):
                 self._head_is_here()
 
     def on_response_complete(self) -> None:
+        self._lingering.flush()
         super().on_response_complete()
         if self.cycle.more_body and not self.pipeline and not self.transport.is_closing():
             self._unset_keepalive_if_required()

@@ -4,8 +4,7 @@ To close a socket with unread data resets the connection, and a reset throws awa
 yet (RFC 9112, section 9.6): a body over the limit would be answered by a broken pipe instead of a 413.
 
 uvicorn writes head and body apart, and uvloop makes each write a system call; a profile under load found a fifth of the time
-in those two. So a head waits for the body, but never beyond this turn of the event loop. One system call less is certain; a
-higher rate was not told from noise.
+in those two. So a head waits for the first piece of its body; an empty piece sends it alone, as a stream begins.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-_STATUS_LINE = b"HTTP/1.1 "
+_STATUS_LINE, _INTERIM = b"HTTP/1.1 ", b"HTTP/1.1 1"
 LINGER_S = 5.0
 """How long a client may go on sending into the void."""
 
@@ -38,15 +37,20 @@ class LingeringTransport:
         return getattr(self._transport, name)
 
     def write(self, data: bytes) -> None:
-        """Sends ``data``; a reply's head at the latest when the event loop comes round again."""
+        """Sends ``data``; a reply's head with what is written next, or at ``flush``."""
         if self._head:
             self._transport.write(self._head + data)
             self._head = b""
-        elif data.startswith(_STATUS_LINE):
+        elif data.startswith(_STATUS_LINE) and not data.startswith(_INTERIM):
             self._head = data
-            self._loop.call_soon(self._send_head)
         else:
             self._transport.write(data)
+
+    def flush(self) -> None:
+        """Sends a head that still waits: its reply has no body."""
+        if self._head:
+            self._transport.write(self._head)
+            self._head = b""
 
     def is_closing(self) -> bool:
         """Whether ``close`` was called, though the client may still be sending."""
@@ -54,7 +58,7 @@ class LingeringTransport:
 
     def close(self) -> None:
         """The second call closes at once."""
-        self._send_head()
+        self.flush()
         if self._is_lingering or self._transport.is_closing() or not self._is_unread():
             self._close()
             return
@@ -62,11 +66,6 @@ class LingeringTransport:
         self._transport.write_eof()
         self._transport.resume_reading()
         self._timer = self._loop.call_later(LINGER_S, self._close)
-
-    def _send_head(self) -> None:
-        if self._head:
-            self._transport.write(self._head)
-            self._head = b""
 
     def _close(self) -> None:
         if self._timer is not None:

@@ -7,6 +7,7 @@ import orjson
 import pytest
 
 from anytime.cli.upload import Upload, UploadError, read_upload
+from anytime.service.intake.fields import NO_FIELDS
 from anytime.service.intake.request import read_prediction
 from tests.service.intake.inputs import BOUNDS, TOKENS, VECTOR, png
 
@@ -54,7 +55,7 @@ def test_anything_else_is_raw(file):
 def test_npy(file, order):
     """An array arrives at the server as it was, whatever its byte order."""
     upload = read_upload(file("x.npy", npy(ROWS.astype(order))))
-    got = read_prediction(upload.content_type, upload.body, [], VECTOR, BOUNDS)
+    got = read_prediction(upload.content_type, upload.body, NO_FIELDS, VECTOR, BOUNDS)
     np.testing.assert_array_equal(got.tensors["x"], ROWS)
 
 
@@ -62,7 +63,7 @@ def test_npz(file, tmp_path):
     """Arrays by name arrive as the inputs of these names."""
     np.savez(tmp_path / "x.npz", ids=np.array([[1, 2]]), mask=np.array([[True, False]]))
     upload = read_upload(tmp_path / "x.npz")
-    got = read_prediction(upload.content_type, upload.body, [], TOKENS, BOUNDS)
+    got = read_prediction(upload.content_type, upload.body, NO_FIELDS, TOKENS, BOUNDS)
     assert (got.tensors["ids"].tolist(), got.tensors["mask"].tolist()) == ([[1, 2]], [[True, False]])
 
 

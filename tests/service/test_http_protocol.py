@@ -277,9 +277,9 @@ def test_who_leaves_after_a_large_body_is_noticed() -> None:
         async def application(scope: Any, receive: Any, send: Any) -> None:
             while (await receive())["more_body"]:
                 continue
+            scope["state"][GONE].tell = lambda: lost.append(True)
             has_read.set()
-            await scope["state"][GONE]
-            lost.append(True)
+            await asyncio.Event().wait()
 
         loop, transport = asyncio.get_running_loop(), PausedTransport()
         config = uvicorn.Config(application, log_config=None)

@@ -54,16 +54,30 @@ def test_a_head_goes_out_with_its_body(writes, sent):
     asyncio.run(main())
 
 
-def test_a_head_does_not_wait_for_its_body():
-    """A stream's head is out once the event loop comes round, though no event has come."""
+@pytest.mark.parametrize("send", [lambda transport: transport.write(b""), lambda transport: transport.flush()])
+def test_a_head_can_go_alone(send):
+    """A stream's head goes out with an empty piece, a reply's without a body at its end; once."""
 
     async def main():
         below = Recorded()
         transport = LingeringTransport(below, asyncio.get_running_loop(), lambda: False)
         transport.write(HEAD)
         assert below.written == []
-        await asyncio.sleep(0)
+        send(transport)
+        transport.flush()
         assert below.written == [HEAD]
+
+    asyncio.run(main())
+
+
+def test_an_interim_reply_goes_at_once():
+    """Nothing follows a 100 until its client has heard it."""
+
+    async def main():
+        below = Recorded()
+        transport = LingeringTransport(below, asyncio.get_running_loop(), lambda: False)
+        transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        assert below.written == [b"HTTP/1.1 100 Continue\r\n\r\n"]
 
     asyncio.run(main())
 

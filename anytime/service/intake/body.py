@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from anytime.service.errors import BodyTimeout, BodyTooLarge, MalformedBody, UnsupportedMedia
-from anytime.service.headers import Headers, header
 
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 
@@ -19,15 +18,16 @@ class ClientLeft(Exception):
     """The client closed the connection before its request was whole."""
 
 
-async def read_body(receive: Receive, headers: Headers, max_bytes: int, timeout_s: float | None) -> bytes:
+async def read_body(receive: Receive, headers: Mapping[bytes, bytes], max_bytes: int, timeout_s: float | None) -> bytes:
     """The whole body. ``timeout_s``: None where all of it has come, and there is nothing to wait for.
 
     Raises ``BodyTooLarge`` (before anything is read, where the length is declared), ``BodyTimeout`` where the body is
     not whole after ``timeout_s``, ``MalformedBody``, ``UnsupportedMedia`` for a compressed body, ``ClientLeft``.
     """
-    headers = list(headers)
-    _check_encoding(header(headers, b"content-encoding"))
-    _check_length(header(headers, b"content-length"), max_bytes)
+    if b"content-encoding" in headers:
+        _check_encoding(headers[b"content-encoding"].decode("latin-1").strip())
+    if b"content-length" in headers:
+        _check_length(headers[b"content-length"].strip(), max_bytes)
     pieces: list[bytes] = []
     if timeout_s is None:
         await _collect(receive, pieces, max_bytes)
@@ -66,7 +66,7 @@ async def _collect(receive: Receive, pieces: list[bytes], max_bytes: int) -> Non
             raise MalformedBody(f"the body came in more than {MAX_CHUNKS} pieces; send it in fewer, larger ones")
 
 
-def _check_encoding(encoding: str | None) -> None:
+def _check_encoding(encoding: str) -> None:
     if encoding and encoding.lower() != "identity":
         raise UnsupportedMedia(
             f"the body has Content-Encoding {encoding[:40]!r}; wanted identity: send it uncompressed",
@@ -74,13 +74,11 @@ def _check_encoding(encoding: str | None) -> None:
         )
 
 
-def _check_length(length: str | None, max_bytes: int) -> None:
-    if length is None:
-        return
-    if not (length.isascii() and length.isdigit()):
-        raise MalformedBody(f"the Content-Length is {length[:40]!r}; wanted a number of bytes")
+def _check_length(length: bytes, max_bytes: int) -> None:
+    if not length.isdigit():
+        raise MalformedBody(f"the Content-Length is {length[:40].decode('latin-1')!r}; wanted a number of bytes")
     if len(length) > 18 or int(length) > max_bytes:
-        raise _too_large(f"{length[:40]} bytes", max_bytes)
+        raise _too_large(f"{length[:40].decode()} bytes", max_bytes)
 
 
 def _too_large(got: str, max_bytes: int) -> BodyTooLarge:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import orjson
 
-from anytime.policy import PolicyError, parse_policy, parse_query
+from anytime.policy import PolicyError, parse_policy
+from anytime.service.intake.fields import Fields
 from anytime.service.intake.json_text import SPARE_LISTS, lists_in
 from anytime.service.intake.media import JSON, MULTIPART, media_of
 from anytime.service.intake.multipart import read_parts
@@ -18,15 +18,14 @@ MOST_LISTS = 250_000
 
 
 def asked_deadline_ms(
-    content_type: str | None, body: bytes, query: Iterable[tuple[str, str]], default_ms: float | None = None
+    content_type: str | None, body: bytes, query: Fields, default_ms: float | None = None
 ) -> float | None:
     """``deadline_ms`` as the query or the body has it, None where that is null.
 
     ``default_ms`` where it is absent, or bad, which the full reading tells.
     """
-    for name, text in query:
-        if name == DEADLINE:
-            return _deadline_ms(parse_query({name: text}), default_ms)
+    if DEADLINE in query.policy:
+        return _deadline_ms(query.policy, default_ms)
     return _deadline_ms(_policy(content_type, body), default_ms)
 
 

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import Any
+from urllib.parse import parse_qsl
 
 import orjson
 
 from anytime.model_store.nearest import nearest
 from anytime.policy import Policy, PolicyError, parse_policy, parse_query
-from anytime.service.errors import InvalidField, InvalidPolicy, MalformedBody
+from anytime.service.errors import InvalidField, InvalidPolicy, MalformedBody, MalformedRequest
 from anytime.service.intake.json_text import SPARE_LISTS, lists_in
 
 QUERY_ONLY = ("shape",)
@@ -22,10 +24,11 @@ OPTIONS = ("top", *FLAGS)
 
 MAX_TOP = 1_000_000
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
-_NO_POLICY = Policy()
+_SHORT = 256
+"""A query of so many characters is remembered, for most callers ask the same again and again."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Fields:
     """What one source gave: policy fields as JSON values, options already checked, None where not given."""
 
@@ -40,8 +43,32 @@ class Fields:
         """Every field that this source gave."""
         return {*self.policy, *(name for name in OPTIONS if getattr(self, name) is not None)}
 
+    @cached_property
+    def layer(self) -> Policy:
+        """The request's own layer of policy. Raises ``InvalidPolicy``."""
+        try:
+            return parse_policy(self.policy)
+        except PolicyError as error:
+            raise invalid_policy(error) from error
+
 
 NO_FIELDS = Fields({})
+
+
+def query_fields(text: bytes) -> Fields:
+    """The fields of a query string as it was sent. Raises ``MalformedRequest`` and what ``read_query`` does."""
+    return (_remembered if len(text) <= _SHORT else _query_fields)(text)
+
+
+def _query_fields(text: bytes) -> Fields:
+    try:
+        pairs = parse_qsl(text.decode("ascii"), keep_blank_values=True, max_num_fields=100, errors="strict")
+    except ValueError as error:
+        raise MalformedRequest(f"the query cannot be read: {error}") from error
+    return read_query(pairs)
+
+
+_remembered = lru_cache(256)(_query_fields)
 
 
 def read_query(pairs: Iterable[tuple[str, str]]) -> Fields:
@@ -69,7 +96,7 @@ def read_body_fields(body: Mapping[str, Any]) -> Fields:
     policy = body.get("policy")
     if policy is not None and not isinstance(policy, dict):
         raise invalid("policy", f"is {_kind(policy)}; wanted an object of policy fields")
-    return Fields(policy or {}, **options)
+    return Fields(policy or {}, **options) if policy or options else NO_FIELDS
 
 
 def option_from_text(name: str, text: str) -> Any:
@@ -105,16 +132,6 @@ def merge_fields(query: Fields, body: Fields) -> Fields:
         raise invalid(name, "is given in the query and in the body; give it in one of them")
     chosen = {name: getattr(body, name) if getattr(query, name) is None else getattr(query, name) for name in OPTIONS}
     return Fields({**body.policy, **query.policy}, shape=query.shape, **chosen)
-
-
-def read_policy(fields: Fields) -> Policy:
-    """The request's own layer of policy. Raises ``InvalidPolicy``."""
-    if not fields.policy:
-        return _NO_POLICY
-    try:
-        return parse_policy(fields.policy)
-    except PolicyError as error:
-        raise invalid_policy(error) from error
 
 
 def invalid_policy(error: PolicyError) -> InvalidPolicy:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -28,8 +28,6 @@ from anytime.service.intake.fields import (
     option_from_text,
     policy_from_text,
     read_body_fields,
-    read_policy,
-    read_query,
     shape_from_text,
 )
 from anytime.service.intake.json_text import load, most_lists
@@ -80,21 +78,20 @@ class _Content(NamedTuple):
 
 
 def read_prediction(
-    content_type: str | None, body: bytes, query: Iterable[tuple[str, str]], manifest: Manifest, bounds: Bounds
+    content_type: str | None, body: bytes, query: Fields, manifest: Manifest, bounds: Bounds
 ) -> Prediction:
-    """The request, checked. Raises the ``RequestRefused`` that says what is wrong with it.
+    """The request, checked. ``query``: its fields. Raises the ``RequestRefused`` that says what is wrong with it.
 
     Decoding a picture or long JSON takes milliseconds: call it off the event loop for bodies that may hold them.
     """
-    asked = read_query(query)
     media = media_of(content_type, body)
     reader = _READERS.get(media.name)
     if reader is None:
         raise _unsupported(media, manifest)
-    if asked.shape is not None and media.name != RAW:
+    if query.shape is not None and media.name != RAW:
         raise invalid("shape", f"goes with {RAW} only, and the body is {media.name}; leave it out")
-    content = reader(_Upload(media, body, asked.shape, manifest, bounds))
-    fields = merge_fields(asked, content.fields)
+    content = reader(_Upload(media, body, query.shape, manifest, bounds))
+    fields = merge_fields(query, content.fields)
     extent = check(content.tensors, manifest)
     if extent.rows > bounds.batch_rows:
         raise BatchTooLarge(
@@ -103,7 +100,7 @@ def read_prediction(
             max_rows=bounds.batch_rows,
         )
     return Prediction(
-        content.tensors, extent.rows, extent.dims, read_policy(fields),
+        content.tensors, extent.rows, extent.dims, fields.layer,
         min(fields.top or 0, len(manifest.labels)), bool(fields.trace), fields.stream,
     )  # fmt: skip
 

@@ -9,7 +9,6 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from typing import Any
-from urllib.parse import parse_qsl
 
 from anytime.policy import PolicyError, parse_policy
 from anytime.service import sse
@@ -25,15 +24,14 @@ from anytime.service.errors import (
     DeadlineUnreachable,
     Internal,
     Loading,
-    MalformedRequest,
     ServiceError,
     error_body,
 )
-from anytime.service.headers import accepts, header
-from anytime.service.http_protocol import ARRIVED, GONE, IS_WHOLE
+from anytime.service.headers import accepts, by_name
+from anytime.service.http_protocol import ARRIVED, GONE, IS_WHOLE, Departure
 from anytime.service.intake.body import read_body
 from anytime.service.intake.deadline import asked_deadline_ms
-from anytime.service.intake.fields import invalid_policy
+from anytime.service.intake.fields import Fields, invalid_policy, query_fields
 from anytime.service.intake.media import JSON, RAW, media_of
 from anytime.service.intake.request import Bounds, Prediction, read_prediction
 from anytime.service.logs import current_request
@@ -48,6 +46,7 @@ SLOW_READER_S = 0.005
 """A stream whose client kept a write waiting for longer tells nothing of how late this server is."""
 LOAD_WAIT_MS = 60_000.0
 """How long a request without a deadline waits for its model to be loaded."""
+_PLAIN = (RAW, JSON)
 
 
 class Predict:
@@ -68,15 +67,17 @@ class Predict:
         state = scope.get("state", {})
         arrived = state.get(ARRIVED) or time.perf_counter()
         timeout_s = None if IS_WHOLE in state else self._body_timeout_s
-        body = await read_body(receive, scope["headers"], self._body_bytes, timeout_s)
-        asked = _Asked(header(scope["headers"], b"content-type"), body, _query(scope))
+        headers = by_name(scope["headers"])
+        body = await read_body(receive, headers, self._body_bytes, timeout_s)
         model, reference = scope["path_params"]["model"], scope["path_params"].get("version")
         at_hand = self._catalogue.at_hand(model, reference)
+        content_type = headers.get(b"content-type", b"").decode("latin-1").strip()
+        asked = _Asked(content_type, body, query_fields(scope["query_string"]))
         served = at_hand or await self._load(model, reference, asked, arrived)
         prediction = await self._read(asked, served)
         streams = prediction.stream
         if streams is None:
-            streams = accepts(scope["headers"], "text/event-stream")
+            streams = b"accept" in headers and accepts(scope["headers"], "text/event-stream")
         try:
             ticket = self._admit(served, prediction, streams, arrived)
         except (DeadlineBeforeFirstExit, DeadlineBeforeFullDepth, DeadlineUnreachable) as error:
@@ -85,17 +86,23 @@ class Predict:
             raise Loading(f"{model} had to be loaded, and the deadline did not allow the wait: retry") from error
         top = prediction.top
         del body, asked, prediction  # the tensors are the engine's to drop
-        gone = state.get(GONE) or asyncio.create_task(_lost(receive))
-        leave = functools.partial(self._leave, ticket)
-        gone.add_done_callback(leave)
+        departure = state.get(GONE)
+        watch = None
+        if departure is None:  # another server than ours
+            departure = Departure()
+            watch = asyncio.create_task(_wait_until_lost(receive, departure))
+        departure.tell = functools.partial(self._engine.cancel, ticket)
+        if departure.has_come:
+            departure.tell()
         try:
             if streams:
                 await self._stream(ticket, top, send)
             else:
-                await self._reply(ticket, top, gone, send)
+                await self._reply(ticket, top, departure, send)
         finally:
-            gone.remove_done_callback(leave)
-            gone.cancel()
+            departure.tell = None
+            if watch is not None:
+                watch.cancel()
             self._engine.finish(ticket)
 
     async def _load(self, model: str, reference: str | None, asked: _Asked, arrived: float) -> Served:
@@ -109,7 +116,8 @@ class Predict:
 
     async def _read(self, asked: _Asked, served: Served) -> Prediction:
         arguments = (asked.content_type, asked.body, asked.query, served.manifest, self._bounds)
-        if len(asked.body) <= INLINE_BYTES and media_of(asked.content_type, asked.body).name in (JSON, RAW):
+        is_plain = asked.content_type in _PLAIN or media_of(asked.content_type, asked.body).name in _PLAIN
+        if len(asked.body) <= INLINE_BYTES and is_plain:
             return read_prediction(*arguments)
         return await asyncio.get_running_loop().run_in_executor(self._readers, read_prediction, *arguments)
 
@@ -121,18 +129,10 @@ class Predict:
         work = Work(prediction.tensors, prediction.rows, arrived, streams, prediction.trace)
         return self._engine.submit(served, program, work, prediction.dims)
 
-    def _leave(self, ticket: Ticket, gone: asyncio.Future[None]) -> None:
-        """The client left. A watch that failed ends no request; but somebody should know."""
-        if gone.cancelled():
-            return
-        if gone.exception() is not None:
-            log.error("the client could not be watched", exc_info=gone.exception())
-            return
-        self._engine.cancel(ticket)
-
-    async def _reply(self, ticket: Ticket, top: int, gone: asyncio.Future[None], send: Send) -> None:
-        ended = sorted(await ticket.events(), key=_row)
-        if not ended and _has_left(gone):
+    async def _reply(self, ticket: Ticket, top: int, departure: Departure, send: Send) -> None:
+        ended = await ticket.events()
+        ended.sort(key=_row)
+        if not ended and departure.has_come:
             return
         if not ended:
             log.error("a request ended and none of its rows had an end")
@@ -147,6 +147,7 @@ class Predict:
     async def _stream(self, ticket: Ticket, top: int, send: Send) -> None:
         """Opened at admission; every event as it comes, ``done`` with the last of them."""
         await send(_head(200, sse.HEADERS))
+        await send(_piece(b""))  # the head by itself
         manifest, number, waited_s = ticket.served.manifest, 0, 0.0
         pieces: list[bytes] = []
         try:
@@ -182,31 +183,21 @@ class _Asked:
 
     __slots__ = ("body", "content_type", "query")
 
-    def __init__(self, content_type: str | None, body: bytes, query: Sequence[tuple[str, str]]) -> None:
+    def __init__(self, content_type: str, body: bytes, query: Fields) -> None:
         self.content_type = content_type
         self.body = body
         self.query = query
 
 
-def _query(scope: Scope) -> list[tuple[str, str]]:
-    text: bytes = scope["query_string"]
-    if not text:
-        return []
+async def _wait_until_lost(receive: Receive, departure: Departure) -> None:
+    """After the body there is nothing to receive but the connection's end. A watch that failed ends no request."""
     try:
-        return parse_qsl(text.decode("ascii"), keep_blank_values=True, max_num_fields=100, errors="strict")
-    except ValueError as error:
-        raise MalformedRequest(f"the query cannot be read: {error}") from error
-
-
-async def _lost(receive: Receive) -> None:
-    """After the body there is nothing to receive but the connection's end."""
-    while (await receive())["type"] != "http.disconnect":
-        continue
-
-
-def _has_left(gone: asyncio.Future[None]) -> bool:
-    """Whether the watch has ended, and because it saw the client leave."""
-    return gone.done() and not gone.cancelled() and gone.exception() is None
+        while (await receive())["type"] != "http.disconnect":
+            continue
+    except Exception:
+        log.exception("the client could not be watched")
+    else:
+        departure.comes()
 
 
 def _row(event: Event) -> int:

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from anytime.service.errors import BodyTimeout, BodyTooLarge, MalformedBody, UnsupportedMedia
+from anytime.service.headers import by_name
 from anytime.service.intake import body
 from anytime.service.intake.body import ClientLeft, read_body
 
@@ -31,7 +32,7 @@ class Wire:
 
 
 def read(wire, headers=(), max_bytes=10, timeout_s=60.0):
-    return asyncio.run(read_body(wire.receive, headers, max_bytes, timeout_s))
+    return asyncio.run(read_body(wire.receive, by_name(headers), max_bytes, timeout_s))
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import orjson
 import pytest
 
 from anytime.service.intake.deadline import MOST_LISTS, asked_deadline_ms
+from anytime.service.intake.fields import NO_FIELDS, read_query
 from tests.service.intake.inputs import multipart
 
 JSON, RAW = "application/json", "application/octet-stream"
@@ -38,7 +39,7 @@ def form(policy):
 )
 def test_in_the_body(of, policy, deadline_ms):
     """A deadline in the body is the request's, null takes the default away, absent or bad leaves it."""
-    assert asked_deadline_ms(*of(policy), [], DEFAULT_MS) == deadline_ms
+    assert asked_deadline_ms(*of(policy), NO_FIELDS, DEFAULT_MS) == deadline_ms
 
 
 @pytest.mark.parametrize(
@@ -48,7 +49,7 @@ def test_in_the_body(of, policy, deadline_ms):
 def test_in_the_query(text, deadline_ms):
     """The query is spelled as a policy in a query is, and is looked at first."""
     kind, data = body({"deadline_ms": 3})
-    assert asked_deadline_ms(kind, data, [("top", "1"), ("deadline_ms", text)], DEFAULT_MS) == deadline_ms
+    assert asked_deadline_ms(kind, data, read_query([("top", "1"), ("deadline_ms", text)]), DEFAULT_MS) == deadline_ms
 
 
 @pytest.mark.parametrize(
@@ -57,14 +58,14 @@ def test_in_the_query(text, deadline_ms):
 )
 def test_nowhere(content_type, data):
     """A body that holds none, or cannot be read, leaves the default; without one there is none."""
-    assert asked_deadline_ms(content_type, data, [], DEFAULT_MS) == DEFAULT_MS
-    assert asked_deadline_ms(content_type, data, []) is None
+    assert asked_deadline_ms(content_type, data, NO_FIELDS, DEFAULT_MS) == DEFAULT_MS
+    assert asked_deadline_ms(content_type, data, NO_FIELDS) is None
 
 
 def test_a_text_of_too_many_lists_is_not_searched():
     """The search costs no more than so many lists: beyond them the default holds."""
     for count, deadline_ms in ((MOST_LISTS - 3, 50.0), (MOST_LISTS, DEFAULT_MS)):
         data = b'{"policy":{"deadline_ms":50},"inputs":[%b[]]}' % (b"[]," * (count - 1))
-        assert asked_deadline_ms(JSON, data, [], DEFAULT_MS) == deadline_ms
+        assert asked_deadline_ms(JSON, data, NO_FIELDS, DEFAULT_MS) == deadline_ms
     policy = b'{"deadline_ms":50,"confidence":[%b[]]}' % (b"[]," * 30_000)
-    assert asked_deadline_ms(*multipart(("policy", policy)), [], DEFAULT_MS) == DEFAULT_MS
+    assert asked_deadline_ms(*multipart(("policy", policy)), NO_FIELDS, DEFAULT_MS) == DEFAULT_MS

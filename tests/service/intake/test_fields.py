@@ -11,7 +11,6 @@ from anytime.service.intake.fields import (
     option_from_text,
     policy_from_text,
     read_body_fields,
-    read_policy,
     read_query,
 )
 
@@ -105,10 +104,10 @@ def test_the_same_field_twice(query, body, field):
 
 def test_policy():
     """The request's layer is parsed; a fault keeps the policy error's code and names the field."""
-    assert read_policy(Fields({"confidence": [0.5, None]})) == parse_policy({"confidence": [0.5, None]})
-    assert read_policy(NO_FIELDS) == Policy()
+    assert Fields({"confidence": [0.5, None]}).layer == parse_policy({"confidence": [0.5, None]})
+    assert NO_FIELDS.layer == Policy()
     with pytest.raises(InvalidPolicy) as refused:
-        read_policy(Fields({"confidence": 2.0}))
+        _ = Fields({"confidence": 2.0}).layer
     assert (refused.value.code, refused.value.details) == ("policy_out_of_range", {"field": "confidence"})
 
 

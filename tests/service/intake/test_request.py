@@ -16,6 +16,7 @@ from anytime.service.errors import (
     MalformedBody,
     UnsupportedMedia,
 )
+from anytime.service.intake.fields import read_query
 from anytime.service.intake.request import Prediction, read_prediction, supported_media
 from tests.service.intake.inputs import BOUNDS, OPEN, PICTURE, TOKENS, VECTOR, manifest_of, multipart, png, tensor
 
@@ -26,7 +27,7 @@ BYTES = np.array(ROWS, "<f4").tobytes()
 
 def read(content_type, body, *query, manifest=VECTOR) -> Prediction:
     data = body if isinstance(body, bytes) else orjson.dumps(body)
-    return read_prediction(content_type, data, query, manifest, BOUNDS)
+    return read_prediction(content_type, data, read_query(query), manifest, BOUNDS)
 
 
 @pytest.mark.parametrize(
