@@ -256,10 +256,14 @@ class Engine:
 
     def _tell(self, job: Job, outcome: Outcome, runs_on: bool) -> None:
         """An exit on the way of a row that runs on; one that was ended meanwhile has had its last word."""
+        ticket = job.ticket
         with self._lock:
             if not job.ended:
-                job.ticket.post(job.prediction(outcome))
-        job.ticket.ring()
+                ticket.post(job.prediction(outcome))
+        if runs_on:
+            ticket.ring_by(_now() + job.served.timings.roughly_ms(job.walk.rest) / 1e3)
+        else:
+            ticket.ring()
 
     def _choose(self) -> Run | None:
         """The next run; rows whose next exit no longer fits their deadline are answered instead."""
@@ -316,6 +320,8 @@ class Engine:
             self._hear(job, result, now)
         if not job.ended:
             self._scheduler.put(job)
+            if job.streams:  # what was held back for an exit that now comes later
+                self._told.append(job.ticket)
 
     def _hear(self, job: Job, outcome: Outcome, now: float) -> None:
         ticket = job.ticket

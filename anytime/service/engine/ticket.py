@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import os
+import time
 from collections import deque
 
 from anytime.service.engine.messages import Event, Work
@@ -13,6 +14,9 @@ from anytime.service.engine.served import Served
 
 NEVER = math.inf
 """The deadline of a request without one."""
+TOGETHER_S = 0.001
+"""Refinements that come within this time are told together: to wake the event loop and to send costs as much as a small
+stage, and nobody can use answers faster. The first is told at once."""
 
 
 class Ticket:
@@ -51,6 +55,7 @@ class Ticket:
         self._events: deque[Event] = deque()
         self._waiter: asyncio.Future[None] | None = None
         self._called = False
+        self._rung_at = -math.inf
 
     @property
     def done(self) -> bool:
@@ -85,9 +90,17 @@ class Ticket:
 
         Better without the engine's lock: the loop would wake up only to wait for it.
         """
-        if not self._called and (self.streams or self.done):
+        if not self._called and (self.done or (self.streams and self._events)):
             self._called = True
+            self._rung_at = time.perf_counter()
             self._loop.call_soon_threadsafe(self.wake)
+
+    def ring_by(self, next_at: float) -> None:
+        """As ``ring``, by a thread that will post again at about ``next_at``: what comes within ``TOGETHER_S`` of the last
+        ring can be told together, and the caller rings later.
+        """
+        if next_at - self._rung_at > TOGETHER_S:
+            self.ring()
 
     async def events(self) -> list[Event]:
         """What has come since the last call, in order; waits for the next if there is none. Empty once all is said.
