@@ -210,6 +210,11 @@ class Manifest(Part):
         return (*self.inputs, *self.state)
 
     @cached_property
+    def input_names(self) -> frozenset[str]:
+        """Of every input."""
+        return frozenset(entry.name for entry in self.inputs)
+
+    @cached_property
     def level_names(self) -> tuple[str, ...]:
         """Finest first; empty for a bundle without a hierarchy."""
         return tuple(level.name for level in self.levels or ())

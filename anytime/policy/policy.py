@@ -31,6 +31,8 @@ NAMES = ("level", "target", "combine")
 class Policy(BaseModel):
     """When to stop a row. Every field is optional; an explicit null removes what a lower layer gave."""
 
+    __slots__ = ("_hash",)
+
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     confidence: PerExit = Field(None, description="Stop when the top probability is above this; 1 never stops.")
@@ -70,8 +72,13 @@ class Policy(BaseModel):
         return self.model_fields_set == other.model_fields_set and self.__dict__ == other.__dict__
 
     def __hash__(self) -> int:
-        values = self.__dict__
-        return hash(frozenset([(name, values[name]) for name in self.model_fields_set]))
+        """Remembered, for by its policy a request finds its program."""
+        found: int | None = getattr(self, "_hash", None)
+        if found is None:
+            values = self.__dict__
+            found = hash(frozenset([(name, values[name]) for name in self.model_fields_set]))
+            object.__setattr__(self, "_hash", found)
+        return found
 
     def given(self, name: str) -> bool:
         """Whether this layer sets the field to a value (not null)."""

@@ -31,6 +31,10 @@ class Bounds:
     rows: int
     state_bytes: int
 
+    def hold(self, rows: int, state_bytes: int) -> bool:
+        """Whether all of this may be under way at once."""
+        return rows <= self.rows and state_bytes <= self.state_bytes
+
 
 class Load(NamedTuple):
     """What the engine holds now."""
@@ -101,3 +105,12 @@ def refuse_deadline(served: Served, plan: Plan, due_at: float, now: float, wait:
         )
         return retry_after(late, wait)
     return None
+
+
+def too_late(plan: Plan) -> ServiceError:
+    """The end of an admitted row whose deadline passed before it could be answered."""
+    if plan.policy.exact:
+        return DeadlineBeforeFullDepth(
+            "the deadline passed before full depth; leave 'exact' out to get the best so far"
+        )
+    return DeadlineBeforeFirstExit("the deadline passed before the first exit: the server is busy, retry later")

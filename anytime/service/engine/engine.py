@@ -14,7 +14,7 @@ from collections import deque
 
 from anytime.model_store.tensors import Dims
 from anytime.policy import Ahead, Decision, Outcome, limit
-from anytime.service.engine.admission import Bounds, Load, refuse, refuse_deadline, retry_after, wait_ms
+from anytime.service.engine.admission import Bounds, Load, refuse, refuse_deadline, retry_after, too_late, wait_ms
 from anytime.service.engine.guard import Guard
 from anytime.service.engine.job import Job, first_slots
 from anytime.service.engine.messages import Event, RowFailure, Work
@@ -22,10 +22,8 @@ from anytime.service.engine.program import Program
 from anytime.service.engine.run import Run, execute
 from anytime.service.engine.scheduler import MANY, Scheduler
 from anytime.service.engine.served import Served
-from anytime.service.engine.ticket import NEVER, Ticket
+from anytime.service.engine.ticket import NEVER, TOGETHER_S, Ticket
 from anytime.service.errors import (
-    DeadlineBeforeFirstExit,
-    DeadlineBeforeFullDepth,
     Internal,
     ServiceError,
     ShuttingDown,
@@ -92,7 +90,9 @@ class Engine:
             ticket.due_at -= self._guard.before(ticket.deadline_at - work.arrived)
         jobs = [Job(ticket, row, first_slots(served, program, work, row, dims)) for row in range(work.rows)]
         with self._lock:
-            refusal = self._refusal(ticket, jobs[0])
+            refusal = None
+            if self._closing or ticket.due_at != NEVER or not self._has_room(ticket):
+                refusal = self._refusal(ticket, jobs[0])
             if refusal is not None:
                 self._metrics.shed(served.name, refusal.code, work.rows)
                 raise refusal
@@ -167,6 +167,10 @@ class Engine:
         if stuck:
             log.warning("a graph still runs and is left behind", extra={"workers": stuck})
 
+    def _has_room(self, ticket: Ticket) -> bool:
+        rows = ticket.rows
+        return self._bounds.hold(self._rows + rows, self._state_bytes + rows * ticket.row_bytes)
+
     def _refusal(self, ticket: Ticket, first: Job) -> ServiceError | None:
         if self._closing:
             return ShuttingDown("the server is shutting down: retry elsewhere")
@@ -208,7 +212,7 @@ class Engine:
         with self._lock:
             for job in self._open.get(ticket.number, ()):
                 if not job.ended:
-                    self._stop_now(job, limit("deadline"), _too_late(ticket))
+                    self._stop_now(job, limit("deadline"), too_late(ticket.program.plan))
         self._ring()
 
     def _ring(self) -> None:
@@ -260,10 +264,10 @@ class Engine:
         with self._lock:
             if not job.ended:
                 ticket.post(job.prediction(outcome))
-        if runs_on:
-            ticket.ring_by(_now() + job.served.timings.roughly_ms(job.walk.rest) / 1e3)
-        else:
-            ticket.ring()
+        since = _now() - ticket.rung_at
+        if runs_on and since < TOGETHER_S and since + job.served.timings.roughly_ms(job.walk.rest) / 1e3 < TOGETHER_S:
+            return  # what comes next comes in time to be told together with this
+        ticket.ring()
 
     def _choose(self) -> Run | None:
         """The next run; rows whose next exit no longer fits their deadline are answered instead."""
@@ -281,7 +285,7 @@ class Engine:
             return False
         if now + job.served.worst_ms(job.walk.rest, now) / 1e3 <= ticket.due_at:
             return False
-        self._stop_now(job, limit("deadline"), _too_late(ticket))
+        self._stop_now(job, limit("deadline"), too_late(ticket.program.plan))
         return True
 
     def _begin(self, jobs: list[Job], now: float) -> Run:
@@ -385,11 +389,3 @@ def _rows_in_time(job: Job) -> int:
 
 def _internal() -> ServiceError:
     return Internal("internal error; the server's log has the details")
-
-
-def _too_late(ticket: Ticket) -> ServiceError:
-    if ticket.program.plan.policy.exact:
-        return DeadlineBeforeFullDepth(
-            "the deadline passed before full depth; leave 'exact' out to get the best so far"
-        )
-    return DeadlineBeforeFirstExit("the deadline passed before the first exit: the server is busy, retry later")

@@ -46,6 +46,7 @@ class Served:
         """
         self.bundle = bundle
         self.manifest = bundle.manifest
+        self.name, self.version = bundle.manifest.name, bundle.manifest.version
         self.flow = bundle.flow
         self.readers = tuple(Reader(bundle.manifest, exit) for exit in range(1, bundle.manifest.exits + 1))
         """Per exit: how its head's outputs are read."""
@@ -65,14 +66,6 @@ class Served:
         """Rows admitted and not ended; a bundle with any is never unloaded."""
         self._warm_up(warmup_s)
         self.runner.started = 0
-
-    @property
-    def name(self) -> str:
-        return self.manifest.name
-
-    @property
-    def version(self) -> int:
-        return self.manifest.version
 
     def program(self, policy: Policy, *, stream: bool = False, trace: bool = False) -> Program:
         """The program of a request's policy over the defaults. Raises ``PolicyError``."""

@@ -55,7 +55,8 @@ class Ticket:
         self._events: deque[Event] = deque()
         self._waiter: asyncio.Future[None] | None = None
         self._called = False
-        self._rung_at = -math.inf
+        self.rung_at = -math.inf
+        """When the event loop was last told."""
 
     @property
     def done(self) -> bool:
@@ -92,15 +93,8 @@ class Ticket:
         """
         if not self._called and (self.done or (self.streams and self._events)):
             self._called = True
-            self._rung_at = time.perf_counter()
+            self.rung_at = time.perf_counter()
             self._loop.call_soon_threadsafe(self.wake)
-
-    def ring_by(self, next_at: float) -> None:
-        """As ``ring``, by a thread that will post again at about ``next_at``: what comes within ``TOGETHER_S`` of the last
-        ring can be told together, and the caller rings later.
-        """
-        if next_at - self._rung_at > TOGETHER_S:
-            self.ring()
 
     async def events(self) -> list[Event]:
         """What has come since the last call, in order; waits for the next if there is none. Empty once all is said.

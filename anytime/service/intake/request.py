@@ -72,9 +72,7 @@ class _Upload(NamedTuple):
     bounds: Bounds
 
 
-class _Content(NamedTuple):
-    tensors: Mapping[str, np.ndarray]
-    fields: Fields = NO_FIELDS
+_Content = tuple[Mapping[str, np.ndarray], Fields]
 
 
 def read_prediction(
@@ -90,9 +88,9 @@ def read_prediction(
         raise _unsupported(media, manifest)
     if query.shape is not None and media.name != RAW:
         raise invalid("shape", f"goes with {RAW} only, and the body is {media.name}; leave it out")
-    content = reader(_Upload(media, body, query.shape, manifest, bounds))
-    fields = merge_fields(query, content.fields)
-    extent = check(content.tensors, manifest)
+    tensors, own = reader(_Upload(media, body, query.shape, manifest, bounds))
+    fields = merge_fields(query, own)
+    extent = check(tensors, manifest)
     if extent.rows > bounds.batch_rows:
         raise BatchTooLarge(
             f"the request has {extent.rows} rows; at most {bounds.batch_rows} are taken at once: split it",
@@ -100,7 +98,7 @@ def read_prediction(
             max_rows=bounds.batch_rows,
         )
     return Prediction(
-        content.tensors, extent.rows, extent.dims, fields.layer,
+        tensors, extent.rows, extent.dims, fields.layer,
         min(fields.top or 0, len(manifest.labels)), bool(fields.trace), fields.stream,
     )  # fmt: skip
 
@@ -119,7 +117,7 @@ def _read_json(upload: _Upload) -> _Content:
     named = _by_name(body["inputs"], manifest.inputs)
     known = {entry.name: entry for entry in manifest.inputs}
     check_names(named, manifest)
-    return _Content({name: from_json(value, known[name]) for name, value in named.items()}, read_body_fields(body))
+    return {name: from_json(value, known[name]) for name, value in named.items()}, read_body_fields(body)
 
 
 def _by_name(inputs: Any, entries: tuple[Input, ...]) -> Mapping[str, Any]:
@@ -135,14 +133,14 @@ def _by_name(inputs: Any, entries: tuple[Input, ...]) -> Mapping[str, Any]:
 
 def _read_raw(upload: _Upload) -> _Content:
     entry = _only_input(upload)
-    return _Content({entry.name: from_raw(upload.data, entry, upload.shape)})
+    return {entry.name: from_raw(upload.data, entry, upload.shape)}, NO_FIELDS
 
 
 def _read_image(upload: _Upload) -> _Content:
     entry = _only_input(upload)
     if entry.preprocess is None:
         raise _unsupported(upload.media, upload.manifest)
-    return _Content({entry.name: _picture(upload.data, entry, upload.bounds)})
+    return {entry.name: _picture(upload.data, entry, upload.bounds)}, NO_FIELDS
 
 
 def _read_multipart(upload: _Upload) -> _Content:
@@ -164,7 +162,7 @@ def _read_multipart(upload: _Upload) -> _Content:
         else:
             names = (*known, "policy", *OPTIONS)
             raise invalid(part.name, f"is neither an input nor an option; {nearest(part.name, names)}")
-    return _Content(tensors, Fields(policy, **options))
+    return tensors, Fields(policy, **options)
 
 
 def _read_part(part: Part, entry: Input, upload: _Upload) -> np.ndarray:

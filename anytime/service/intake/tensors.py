@@ -75,7 +75,8 @@ def from_raw(data: bytes, entry: Input, shape: Sequence[int] | None = None) -> n
 
 def check(tensors: Mapping[str, np.ndarray], manifest: Manifest) -> Extent:
     """The rows and symbolic sizes of a request whose tensors fit the manifest and each other."""
-    check_names(tensors, manifest)
+    if tensors.keys() != manifest.input_names:
+        check_names(tensors, manifest)
     sizes: dict[str, int] = {}
     for entry in manifest.inputs:
         array = tensors[entry.name]

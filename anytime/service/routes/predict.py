@@ -47,6 +47,8 @@ SLOW_READER_S = 0.005
 LOAD_WAIT_MS = 60_000.0
 """How long a request without a deadline waits for its model to be loaded."""
 _PLAIN = (RAW, JSON)
+_Asked = tuple[str, bytes, Fields]
+"""A request's content type, body and query."""
 
 
 class Predict:
@@ -72,9 +74,13 @@ class Predict:
         model, reference = scope["path_params"]["model"], scope["path_params"].get("version")
         at_hand = self._catalogue.at_hand(model, reference)
         content_type = headers.get(b"content-type", b"").decode("latin-1").strip()
-        asked = _Asked(content_type, body, query_fields(scope["query_string"]))
-        served = at_hand or await self._load(model, reference, asked, arrived)
-        prediction = await self._read(asked, served)
+        query = query_fields(scope["query_string"])
+        served = at_hand or await self._load(model, reference, (content_type, body, query), arrived)
+        arguments = (content_type, body, query, served.manifest, self._bounds)
+        if len(body) <= INLINE_BYTES and _is_plain(content_type, body):
+            prediction = read_prediction(*arguments)
+        else:
+            prediction = await asyncio.get_running_loop().run_in_executor(self._readers, read_prediction, *arguments)
         streams = prediction.stream
         if streams is None:
             streams = b"accept" in headers and accepts(scope["headers"], "text/event-stream")
@@ -85,7 +91,7 @@ class Predict:
                 raise
             raise Loading(f"{model} had to be loaded, and the deadline did not allow the wait: retry") from error
         top = prediction.top
-        del body, asked, prediction  # the tensors are the engine's to drop
+        del body, arguments, prediction  # the tensors are the engine's to drop
         departure = state.get(GONE)
         watch = None
         if departure is None:  # another server than ours
@@ -106,20 +112,14 @@ class Predict:
             self._engine.finish(ticket)
 
     async def _load(self, model: str, reference: str | None, asked: _Asked, arrived: float) -> Served:
-        arguments = (asked.content_type, asked.body, asked.query, self._default_deadline_ms)
-        if len(asked.body) <= INLINE_BYTES:
-            deadline_ms = asked_deadline_ms(*arguments)
+        if len(asked[1]) <= INLINE_BYTES:
+            deadline_ms = asked_deadline_ms(*asked, self._default_deadline_ms)
         else:
             loop = asyncio.get_running_loop()
-            deadline_ms = await loop.run_in_executor(self._readers, asked_deadline_ms, *arguments)
+            deadline_ms = await loop.run_in_executor(
+                self._readers, asked_deadline_ms, *asked, self._default_deadline_ms
+            )
         return await self._catalogue.acquire(model, reference, arrived + (deadline_ms or LOAD_WAIT_MS) / 1e3)
-
-    async def _read(self, asked: _Asked, served: Served) -> Prediction:
-        arguments = (asked.content_type, asked.body, asked.query, served.manifest, self._bounds)
-        is_plain = asked.content_type in _PLAIN or media_of(asked.content_type, asked.body).name in _PLAIN
-        if len(asked.body) <= INLINE_BYTES and is_plain:
-            return read_prediction(*arguments)
-        return await asyncio.get_running_loop().run_in_executor(self._readers, read_prediction, *arguments)
 
     def _admit(self, served: Served, prediction: Prediction, streams: bool, arrived: float) -> Ticket:
         try:
@@ -146,6 +146,9 @@ class Predict:
 
     async def _stream(self, ticket: Ticket, top: int, send: Send) -> None:
         """Opened at admission; every event as it comes, ``done`` with the last of them."""
+        await asyncio.sleep(
+            0
+        )  # a worker that was idle gets the interpreter first: the head can go while its graph runs
         await send(_head(200, sse.HEADERS))
         await send(_piece(b""))  # the head by itself
         manifest, number, waited_s = ticket.served.manifest, 0, 0.0
@@ -178,15 +181,9 @@ class Predict:
         return events
 
 
-class _Asked:
-    """The parts of a request that say what it wants."""
-
-    __slots__ = ("body", "content_type", "query")
-
-    def __init__(self, content_type: str, body: bytes, query: Fields) -> None:
-        self.content_type = content_type
-        self.body = body
-        self.query = query
+def _is_plain(content_type: str, body: bytes) -> bool:
+    """Whether it is read in no time, if it is short."""
+    return content_type in _PLAIN or media_of(content_type, body).name in _PLAIN
 
 
 async def _wait_until_lost(receive: Receive, departure: Departure) -> None:
