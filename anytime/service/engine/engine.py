@@ -200,6 +200,7 @@ class Engine:
         self._metrics.admitted(ticket.served.name, rows)
         for job in jobs:
             self._scheduler.put(job)
+        ticket.met_idle_worker = bool(self._bells)
         self._wake(rows)
 
     def _wake(self, workers: int) -> None:

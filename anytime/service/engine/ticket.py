@@ -48,6 +48,8 @@ class Ticket:
         self.started_at: float | None = None
         """When its first graph started."""
         self.admitted_at = 0.0
+        self.met_idle_worker = False
+        """Whether a worker was idle when it was admitted."""
         self.handed_at: float | None = None
         """When the reply's last byte was offered to the transport; None where the client left before."""
         self.timer: asyncio.TimerHandle | None = None

@@ -44,6 +44,9 @@ INLINE_BYTES = 64 * 1024
 """JSON and raw bodies up to this size are read on the event loop (under a millisecond); the rest on a thread."""
 SLOW_READER_S = 0.005
 """A stream whose client kept a write waiting for longer tells nothing of how late this server is."""
+HEAD_S = 0.001
+"""A stream's head waits so long for the first prediction where a worker was idle: sending it holds the interpreter, which
+the worker needs to start the first graph."""
 LOAD_WAIT_MS = 60_000.0
 """How long a request without a deadline waits for its model to be loaded."""
 _PLAIN = (RAW, JSON)
@@ -146,15 +149,15 @@ class Predict:
 
     async def _stream(self, ticket: Ticket, top: int, send: Send) -> None:
         """Opened at admission; every event as it comes, ``done`` with the last of them."""
-        await asyncio.sleep(
-            0
-        )  # a worker that was idle gets the interpreter first: the head can go while its graph runs
+        events = await ticket.events_within(HEAD_S) if ticket.met_idle_worker else None
         await send(_head(200, sse.HEADERS))
-        await send(_piece(b""))  # the head by itself
         manifest, number, waited_s = ticket.served.manifest, 0, 0.0
         pieces: list[bytes] = []
         try:
-            while events := await self._next(ticket, send):
+            if events is None:
+                await send(_piece(b""))  # the head by itself
+                events = await self._next(ticket, send)
+            while events:
                 for event in events:
                     number += 1
                     pieces.append(sse.event(_kind(event), event_json(manifest, ticket.id, event, top), number))
@@ -165,6 +168,7 @@ class Predict:
                 offered_at = time.perf_counter()
                 await send(_piece(said))
                 waited_s = max(waited_s, time.perf_counter() - offered_at)
+                events = await self._next(ticket, send)
             last = sse.event("done", done_json(manifest, ticket.id, **_times(ticket)), number + 1)
         except Exception:  # the head is out: an error can only be an event
             log.exception("internal error")
