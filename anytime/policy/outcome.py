@@ -24,7 +24,7 @@ _GONE = -745.0
 class Verdict:
     """One level's softmax(logits / T) (Guo et al. 2017): the top probability, its index, and the rest on demand."""
 
-    __slots__ = ("_scaled", "_total", "index", "top")
+    __slots__ = ("_highest", "_logits", "_temperature", "_total", "index", "top")
 
     index: int
     """Of the top label; of equal ones the lowest."""
@@ -32,41 +32,54 @@ class Verdict:
     """Its probability, in 0..1."""
 
     def __init__(self, logits: np.ndarray, temperature: float = 1.0) -> None:
-        """``logits``: (labels,), raw. Raises ``HeadOutputInvalid`` for NaN or an infinite top."""
-        self._scaled: list[float] | np.ndarray
+        """``logits``: (labels,), raw. Raises ``HeadOutputInvalid`` for NaN or an infinite top.
+
+        On the way of every exit, between two graphs that leave nothing of the interpreter in the caches: hence plain loops.
+        """
+        self._temperature = temperature
+        self._logits: list[float] | np.ndarray
         if logits.shape[0] <= _SMALL:
-            values = logits.tolist()
-            highest = max(values)
-            self.index = values.index(highest)
-            self._scaled = [(value - highest) / temperature for value in values]
-            self._total = math.fsum(map(math.exp, self._scaled))  # in any order, so that equal exits tie exactly
+            self._logits = values = logits.tolist()
+            self._highest: float = max(values)
+            self.index = values.index(self._highest)
+            terms = []
+            for value in values:
+                terms.append(math.exp((value - self._highest) / temperature))  # noqa: PERF401  # a call less
+            self._total = math.fsum(terms)  # in any order, so that equal exits tie exactly
         else:
-            wide = logits.astype(np.float64)
+            self._logits = wide = logits.astype(np.float64)
             self.index = int(wide.argmax())
-            with np.errstate(invalid="ignore", over="ignore"):
-                self._scaled = (wide - wide[self.index]) / temperature
-            self._total = float(np.exp(self._scaled).sum())
+            self._highest = wide[self.index]
+            self._total = float(np.exp(self._scaled(wide)).sum())
         if not self._total >= 1.0:  # NaN anywhere makes the sum NaN; the top itself contributes 1
             raise HeadOutputInvalid(
                 "a head wrote NaN or an infinite logit; the network cannot be trusted on this input"
             )
         self.top = 1.0 / self._total
 
+    def _scaled(self, logits: np.ndarray) -> np.ndarray:
+        with np.errstate(invalid="ignore", over="ignore"):
+            scaled: np.ndarray = (logits - self._highest) / self._temperature
+        return scaled
+
     @property
     def probabilities(self) -> np.ndarray:
         """(labels,), float64, in 0..1."""
-        return np.exp(np.asarray(self._scaled, dtype=np.float64)) / self._total
+        p: np.ndarray = np.exp(self._scaled(np.asarray(self._logits, dtype=np.float64))) / self._total
+        return p
 
     @property
     def certainty(self) -> float:
         """1 - entropy / ln(labels), clipped to 0..1: the normalised form of QuickNets' Eq. 3."""
-        if isinstance(self._scaled, list):
-            weighted = math.fsum([math.exp(scaled) * scaled for scaled in self._scaled if scaled > _GONE])
+        if isinstance(self._logits, list):
+            values = [(value - self._highest) / self._temperature for value in self._logits]
+            weighted = math.fsum([math.exp(scaled) * scaled for scaled in values if scaled > _GONE])
         else:
-            present = self._scaled[self._scaled > _GONE]
+            scaled = self._scaled(self._logits)
+            present = scaled[scaled > _GONE]
             weighted = float((np.exp(present) * present).sum())
         entropy = math.log(self._total) - weighted / self._total
-        return min(1.0, max(0.0, 1.0 - entropy / math.log(len(self._scaled))))
+        return min(1.0, max(0.0, 1.0 - entropy / math.log(len(self._logits))))
 
 
 class Outcome:
