@@ -1,7 +1,8 @@
 """What HTTP costs: the service under wrk with 8 connections, against two bare threads over the same sessions.
 
-Raw tensors in, JSON out; full depth, and every exit streamed. The bare threads run the same graphs in a loop, in process.
-The limit is the same loop behind the barest HTTP server that there is.
+Raw tensors in, JSON out; full depth, and every exit streamed. The bare threads run the same graphs in a loop, in process:
+full depth runs the last head alone, a stream every head. The limit is the same loop behind the barest HTTP server that there
+is. Servers are started anew for every round: where its memory came to lie makes a process slower or faster for all its life.
 """
 
 from __future__ import annotations
@@ -16,17 +17,17 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from anytime.model_store import Store
 from anytime.service.allocator import keep_freed_memory
+from benchmarks.bare_asgi import BareLoop
 from benchmarks.measure import ratio, write_result
 from benchmarks.nets import NETS, Net, image
 from benchmarks.serving import free_port, served
-from benchmarks.staging import session
 
-ROUNDS, SECONDS, CONNECTIONS = 5, 4, 8
+ROUNDS, SECONDS, CONNECTIONS = 12, 2, 8
 SCRIPT = """
 wrk.method = "POST"
 wrk.headers["Content-Type"] = "application/octet-stream"
@@ -40,50 +41,70 @@ def main() -> None:
     if shutil.which("wrk") is None:
         sys.exit("wrk is missing: install it (apt-get install wrk, brew install wrk) and run again")
     keep_freed_memory()
-    rows = [_measure(name, NETS[name]) for name in ("2 ms", "10 ms")]
+    rows = [row for name in ("2 ms", "10 ms") for row in _measure(name, NETS[name])]
     write_result(
         "http",
-        ["network", "two bare threads, /s", "the loop in raw ASGI, /s", "ratio", "HTTP, full depth, /s", "ratio",
-         "with a third worker, /s", "ratio", "HTTP, all exits streamed, /s", "streamed / full depth"],
+        ["network", "asked for", "two bare threads, /s", "raw ASGI, /s", "of bare", "Anytime, /s", "of bare", "of raw ASGI",
+         "a third worker, of bare", "of full depth: bare", "raw ASGI", "Anytime"],
         rows,
-        f"9 stages, {CONNECTIONS} connections, raw float32 of 1 x 3 x 32 x 32, wrk on the same cores; two workers, the "
-        "default on two cores, wait for the interpreter now and then, and a third fills the gaps; "
-        f"medians over {ROUNDS} interleaved rounds of {SECONDS} s",
+        f"9 stages, {CONNECTIONS} connections, raw float32 of 1 x 3 x 32 x 32, wrk on the same cores. Full depth runs 9 "
+        "bodies and a head, streams all 9 heads. Bare: these graphs in a loop in two threads, no HTTP. Raw ASGI: that loop "
+        "behind uvicorn, without policies, metrics, errors or limits. "
+        f"Medians over {ROUNDS} rounds of {SECONDS} s each, servers started anew for each",
     )  # fmt: skip
 
 
-def _measure(name: str, net: Net) -> list[str | float]:
+def _measure(name: str, net: Net) -> list[list[str | float | None]]:
+    """A row for full depth, and one for streams."""
     with tempfile.TemporaryDirectory() as temp:
         folder = Path(temp)
         bundle = net.bundle(folder / "bundle")
         Store(folder / "store").publish(bundle.folder)
         (folder / "body").write_bytes(image().tobytes())
         (folder / "post.lua").write_text(SCRIPT.format(body=folder / "body"))
-        bare, limit, full, third, streamed = [], [], [], [], []
-        path = f"/v1/models/{net.name}/predict"
-        with (
-            served(folder / "store") as url,
-            served(folder / "store", "--workers", "3") as other_url,
-            _bare_asgi(folder / "bundle", net) as bare_url,
-        ):
-            for _ in range(ROUNDS):
-                bare.append(_two_threads(folder / "bundle", net))
-                limit.append(_wrk(bare_url, folder / "post.lua"))
-                full.append(_wrk(f"{url}{path}", folder / "post.lua"))
-                third.append(_wrk(f"{other_url}{path}", folder / "post.lua"))
-                streamed.append(_wrk(f"{url}{path}?stream=true", folder / "post.lua"))
+        rates: dict[str, list[float]] = {}
+        for _ in range(ROUNDS):
+            for key, rate in _round(folder, net):
+                rates.setdefault(key, []).append(rate)
+    full, streamed = ([rates[f"{who}{how}"] for who in ("bare", "raw", "own", "third")] for how in ("", ", streamed"))
     return [
-        name,
-        round(statistics.median(bare), 1),
-        round(statistics.median(limit), 1),
-        round(ratio(limit, bare), 3),
-        round(statistics.median(full), 1),
-        round(ratio(full, bare), 3),
-        round(statistics.median(third), 1),
-        round(ratio(third, bare), 3),
-        round(statistics.median(streamed), 1),
-        round(ratio(streamed, full), 3),
+        [name, "full depth", *_row(*full), None, None, None],
+        [
+            name,
+            "every exit, streamed",
+            *_row(*streamed),
+            *(round(ratio(s, f), 3) for s, f in zip(streamed[:3], full[:3], strict=True)),
+        ],
     ]
+
+
+def _row(
+    bare: Sequence[float], raw: Sequence[float], own: Sequence[float], third: Sequence[float]
+) -> list[float | None]:
+    return [
+        round(statistics.median(bare), 1),
+        round(statistics.median(raw), 1),
+        round(ratio(raw, bare), 3),
+        round(statistics.median(own), 1),
+        round(ratio(own, bare), 3),
+        round(ratio(own, raw), 3),
+        round(ratio(third, bare), 3),
+    ]
+
+
+def _round(folder: Path, net: Net) -> Iterator[tuple[str, float]]:
+    """Answers a second of everybody, one after another."""
+    script, path = folder / "post.lua", f"/v1/models/{net.name}/predict"
+    with (
+        served(folder / "store") as url,
+        served(folder / "store", "--workers", "3") as other_url,
+        _bare_asgi(folder / "bundle", net) as bare_url,
+    ):
+        for how, query in (("", ""), (", streamed", "?stream=true")):
+            yield f"bare{how}", _two_threads(folder / "bundle", net, all_heads=bool(query))
+            yield f"raw{how}", _wrk(f"{bare_url}{query}", script)
+            yield f"own{how}", _wrk(f"{url}{path}{query}", script)
+            yield f"third{how}", _wrk(f"{other_url}{path}{query}", script)
 
 
 @contextlib.contextmanager
@@ -112,19 +133,16 @@ def _wrk(url: str, script: Path) -> float:
     return float(found[1])
 
 
-def _two_threads(folder: Path, net: Net) -> float:
-    """Full depth in two threads, one intra-op thread each: bodies and the last head, what a request without rules runs."""
-    files = [folder / f"body{stage}.onnx" for stage in range(1, net.stages + 1)]
-    bodies = [session(str(file)) for file in files]
-    head = session(str(folder / f"head{net.stages}.onnx"))
-    x, end, done = image(), time.perf_counter() + SECONDS, [0, 0]
+def _two_threads(folder: Path, net: Net, all_heads: bool = False) -> float:
+    """Rows a second in two threads, one intra-op thread each: full depth, or every head."""
+    loop, x, end, done = BareLoop(folder, net.stages), image().tobytes(), time.perf_counter() + SECONDS, [0, 0]
 
     def run(place: int) -> None:
         while time.perf_counter() < end:
-            state = x
-            for body in bodies:
-                state = body.run(["y"], {"x": state})[0]
-            head.run(["logits"], {"y": state})
+            if all_heads:
+                loop.each(x, int)
+            else:
+                loop.full(x)
             done[place] += 1
 
     threads = [threading.Thread(target=run, args=(place,)) for place in range(2)]
