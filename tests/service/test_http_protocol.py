@@ -14,7 +14,7 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from anytime.service.http_protocol import GONE, HEAD_BYTES, head_bounded
+from anytime.service.http_protocol import GONE, HEAD_BYTES, Departure, head_bounded
 from tests.service import spinner
 from tests.service.live import Live, assert_refused, expect, head, live
 
@@ -54,6 +54,15 @@ def test_who_waits_for_leave_to_send_is_not_given_it(impatient: Live) -> None:
         wire.send(head("POST", PREDICT, content_length=str(len(BODY)), expect="100-continue"))
         assert wire.read_until(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
         wire.send(BODY)
+        assert wire.answer().status == 200
+
+
+def test_a_reply_without_a_body_is_sent(impatient: Live) -> None:
+    """``HEAD`` gets its head at once, and the next request on the connection its own reply."""
+    with impatient.connect() as wire:
+        wire.ask("HEAD", "/healthz")
+        assert wire.read_until(b"\r\n\r\n").startswith(b"HTTP/1.1 200 ")
+        wire.ask("GET", "/healthz")
         assert wire.answer().status == 200
 
 
@@ -297,3 +306,14 @@ def test_who_leaves_after_a_large_body_is_noticed() -> None:
         assert lost == [True]
 
     asyncio.run(main())
+
+
+def test_a_departure_comes_once() -> None:
+    """Who is to be told is told when the client leaves, and not again; who asks later can see that it has left."""
+    told: list[int] = []
+    departure = Departure()
+    assert not departure.has_come
+    departure.tell = lambda: told.append(1)
+    departure.comes()
+    departure.comes()
+    assert (departure.has_come, told) == (True, [1])

@@ -42,7 +42,9 @@ class Engine:
     ``submit`` and ``cancel`` are called on the event loop that ``start`` was called on; both return at once.
     """
 
-    def __init__(self, workers: int, bounds: Bounds, metrics: Metrics) -> None:
+    def __init__(self, workers: int, bounds: Bounds, metrics: Metrics, together_s: float = TOGETHER_S) -> None:
+        """``together_s``: refinements of a stream that come within this time are told together."""
+        self._together_s = together_s
         self._workers = workers
         self._bounds = bounds
         self._metrics = metrics
@@ -266,7 +268,8 @@ class Engine:
             if not job.ended:
                 ticket.post(job.prediction(outcome))
         since = _now() - ticket.rung_at
-        if runs_on and since < TOGETHER_S and since + job.served.timings.roughly_ms(job.walk.rest) / 1e3 < TOGETHER_S:
+        soon = self._together_s - since
+        if runs_on and soon > 0.0 and job.served.timings.roughly_ms(job.walk.rest) / 1e3 < soon:
             return  # what comes next comes in time to be told together with this
         ticket.ring()
 

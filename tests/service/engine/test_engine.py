@@ -368,21 +368,16 @@ def test_two_versions_never_share_a_run(spelled_bundle, tmp_path):
     run(main())
 
 
-@pytest.mark.parametrize("streams", [False, True], ids=["plain", "stream"])
-def test_a_row_that_runs_on_gives_way(streams, spelled_bundle):
-    """A row without a clock runs on without a choice while nobody waits; once somebody does, at its next boundary."""
+def test_nobody_sleeps_through_a_request(spelled_bundle):
+    """However often workers fall idle, each request finds one: none is left behind with all of them asleep."""
 
     async def main():
         served = serve(spelled_bundle)
-        runner = runner_of(served)
-        async with engine_of(workers=1) as engine:
-            hold = runner.hold("body2.onnx")
-            runs_on = submit(engine, served, rows(HARD), stream=streams, confidence=0.9)
-            await hold.reached()
-            urgent = submit(engine, served, rows(EASY), confidence=0.9, priority=1)
-            hold.release()
-            assert [told(a) for a in await answers_of(engine, urgent)] == [(1, 0, "confidence")]
-            assert [told(a) for a in await answers_of(engine, runs_on)] == [(3, 2, "full_depth")]
-        assert " ".join(f"{file[0]}{file[4]}" for file, _ in runner.ran) == "b1 h1 b2 h2 b1 h1 b3 h3"
+        async with engine_of(workers=3) as engine:
+            for count in (1, 5, 1, 2, 9) * 40:
+                asked = [submit(engine, served, rows(HARD), confidence=0.9) for _ in range(count)]
+                async with asyncio.timeout(60):
+                    answered = [told(answer) for ticket in asked for answer in await answers_of(engine, ticket)]
+                assert answered == [(3, 2, "full_depth")] * count
 
     run(main())

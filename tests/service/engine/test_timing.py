@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from anytime.service.engine.timing import AGE_S, PROBE_S, RUNS, Timing
+from concurrent.futures import ThreadPoolExecutor
+
+from anytime.service.engine.timing import AGE_S, PROBE_S, RUNS, Timing, Timings
+from tests.policy.conftest import make_manifest, planned
 
 
 def test_before_the_first_run_the_warm_up_speaks():
@@ -83,3 +86,51 @@ def test_after_a_minute_one_request_may_probe():
     assert timing.evident(101.5 + PROBE_S) == 3.0
     timing.add(102.0 + PROBE_S, 1.0, 1)
     assert timing.evident(103.0 + PROBE_S) == 1.0
+
+
+def test_a_run_counts_as_soon_as_somebody_asks():
+    """Each graph of a run that was put down is in what its timing says; a rough figure may not know of it yet."""
+    first, second, *_ = nodes = planned(make_manifest(2)).flow.nodes
+    timings = Timings([Timing(7.0) for _ in nodes])
+    timings.add(0.0, [(first, 2.0), (second, 6.0)], 2)
+    assert timings.roughly_ms([first, second]) == 14.0
+    assert (timings[first.index].typical(), timings[second.index].typical()) == (1.0, 3.0)
+    assert timings.roughly_ms([first, second]) == 4.0
+
+
+def test_runs_that_nobody_asks_about_do_not_pile_up():
+    """After so many runs they are read all the same."""
+    (node, *_) = nodes = planned(make_manifest(2)).flow.nodes
+    timings = Timings([Timing(7.0) for _ in nodes])
+    for _ in range(RUNS):
+        timings.add(0.0, [(node, 2.0)], 1)
+    assert timings.roughly_ms([node]) == 2.0
+
+
+def test_runs_of_many_threads_are_each_read_once():
+    """Threads that put runs down and ask at once lose none and read none twice."""
+
+    class Counting(Timing):
+        __slots__ = ("times",)
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.times: list[float] = []
+
+        def add(self, now, run_ms, rows):
+            self.times.append(run_ms)
+
+    (node, *_) = planned(make_manifest(2)).flow.nodes
+    counting = Counting()
+    timings = Timings([counting])
+
+    def work(thread: int) -> None:
+        for n in range(2000):
+            timings.add(0.0, [(node, float(2000 * thread + n))], 1)
+            if n % 7 == 0:
+                timings[0].typical()
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(work, range(4)))
+    timings[0].typical()
+    assert sorted(counting.times) == [float(n) for n in range(8000)]

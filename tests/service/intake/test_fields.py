@@ -3,13 +3,14 @@
 import pytest
 
 from anytime.policy import Policy, parse_policy
-from anytime.service.errors import InvalidField, InvalidPolicy, MalformedBody
+from anytime.service.errors import InvalidField, InvalidPolicy, MalformedBody, MalformedRequest
 from anytime.service.intake.fields import (
     NO_FIELDS,
     Fields,
     merge_fields,
     option_from_text,
     policy_from_text,
+    query_fields,
     read_body_fields,
     read_query,
 )
@@ -119,3 +120,18 @@ def test_form_texts():
         policy_from_text(b"{")
     with pytest.raises(InvalidField, match="wanted an object"):
         policy_from_text(b"[1]")
+
+
+@pytest.mark.parametrize("padding", ["", "&level=" + "x" * 300])
+def test_a_query_string(padding):
+    """A query is read as it was sent, a short one once: the same text gives the same fields, a bad one its error again."""
+    text = b"confidence=0.9&top=3" + padding.encode()
+    fields = query_fields(text)
+    assert (fields.policy["confidence"], fields.top) == (0.9, 3)
+    assert query_fields(text) == fields
+    assert query_fields(b"") is NO_FIELDS
+    for _ in range(2):
+        with pytest.raises(InvalidField, match="did you mean 'confidence'"):
+            query_fields(b"confidense=1" + padding.encode())
+        with pytest.raises(MalformedRequest, match="query cannot be read"):
+            query_fields(b"level=%ff" + padding.encode())

@@ -21,6 +21,7 @@ from anytime.service.engine.program import Program
 from anytime.service.engine.served import Served
 from anytime.service.engine.ticket import Ticket
 from anytime.service.errors import Internal, Loading
+from anytime.service.http_protocol import GONE, Departure
 from anytime.service.metrics import Metrics
 from anytime.service.routes.predict import INLINE_BYTES, Predict
 from anytime.service.settings import Settings
@@ -190,3 +191,19 @@ def test_a_reply_is_never_nothing(fault: Exception | None, tmp_path: Path, caplo
     with caplog.at_level(logging.ERROR):
         asyncio.run(main())
     assert "none of its rows had an end" in caplog.text
+
+
+def test_who_left_before_the_engine_was_asked(tmp_path: Path) -> None:
+    """A connection that was lost while the request was read costs no graph and gets no reply."""
+
+    async def main() -> None:
+        async with alone(tmp_path, Loads(), Readers()) as predict:
+            departure = Departure()
+            departure.comes()
+            client = Client(body())
+            scope = {"type": "http", "headers": [(b"content-type", JSON)], "query_string": b"", "state": {GONE: departure},
+                     "path_params": {"model": "spelled", "version": LOADED}}  # fmt: skip
+            await predict(scope, client.receive, client.send)
+            assert client.heard == []
+
+    asyncio.run(main())

@@ -144,6 +144,15 @@ def test_heartbeats_while_a_graph_takes_long(mixed_store: Path) -> None:
         assert [name for name, _ in events(reply.text)] == ["prediction"] * 4 + ["final", "done"]
 
 
+def test_a_head_does_not_wait_for_a_long_exit(mixed_store: Path) -> None:
+    """The stream is open while its first graph still runs."""
+    with live(mixed_store) as service, service.connect() as wire:
+        wire.ask("POST", PREDICT, json.dumps({"inputs": [spinner.row(3 * spinner.LONG)], **STREAM}).encode())
+        assert b"text/event-stream" in wire.read_until(b"\r\n\r\n")
+        assert service.metric("anytime_first_prediction_seconds_count") == 0
+        wire.read_until(b"event: done\n")
+
+
 def test_events_come_as_they_are_computed(mixed_store: Path) -> None:
     """The first prediction is read while the second exit has not run."""
     with live(mixed_store) as service, httpx.Client(base_url=service.url, timeout=60) as client:
