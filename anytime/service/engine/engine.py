@@ -22,7 +22,7 @@ from anytime.service.engine.program import Program
 from anytime.service.engine.run import Run, execute
 from anytime.service.engine.scheduler import MANY, Scheduler
 from anytime.service.engine.served import Served
-from anytime.service.engine.ticket import NEVER, TOGETHER_S, Ticket
+from anytime.service.engine.ticket import NEVER, Ticket
 from anytime.service.errors import (
     Internal,
     ServiceError,
@@ -42,9 +42,7 @@ class Engine:
     ``submit`` and ``cancel`` are called on the event loop that ``start`` was called on; both return at once.
     """
 
-    def __init__(self, workers: int, bounds: Bounds, metrics: Metrics, together_s: float = TOGETHER_S) -> None:
-        """``together_s``: refinements of a stream that come within this time are told together."""
-        self._together_s = together_s
+    def __init__(self, workers: int, bounds: Bounds, metrics: Metrics) -> None:
         self._workers = workers
         self._bounds = bounds
         self._metrics = metrics
@@ -261,17 +259,12 @@ class Engine:
                 run.fail(_internal())
         self._ring()
 
-    def _tell(self, job: Job, outcome: Outcome, runs_on: bool) -> None:
+    def _tell(self, job: Job, outcome: Outcome) -> None:
         """An exit on the way of a row that runs on; one that was ended meanwhile has had its last word."""
-        ticket = job.ticket
         with self._lock:
             if not job.ended:
-                ticket.post(job.prediction(outcome))
-        since = _now() - ticket.rung_at
-        soon = self._together_s - since
-        if runs_on and soon > 0.0 and job.served.timings.roughly_ms(job.walk.rest) / 1e3 < soon:
-            return  # what comes next comes in time to be told together with this
-        ticket.ring()
+                job.ticket.post(job.prediction(outcome))
+        job.ticket.ring()
 
     def _choose(self) -> Run | None:
         """The next run; rows whose next exit no longer fits their deadline are answered instead."""
@@ -303,9 +296,11 @@ class Engine:
 
     def _settle(self, run: Run) -> None:
         now = _now()
-        rows = len(run.jobs)
-        run.served.timings.add(now, run.ran, rows)
-        self._metrics.ran(run.served.name, run.ran, rows)
+        try:
+            run.served.timings.add(now, run.ran, len(run.jobs))
+            self._metrics.ran(run.served.name, run.ran, len(run.jobs))
+        except Exception:  # a figure may be lost, but no worker and no row
+            log.exception("a run could not be counted")
         for job, result in zip(run.jobs, run.results, strict=True):
             if job.ended:
                 continue
@@ -328,8 +323,6 @@ class Engine:
             self._hear(job, result, now)
         if not job.ended:
             self._scheduler.put(job)
-            if job.streams:  # what was held back for an exit that now comes later
-                self._told.append(job.ticket)
 
     def _hear(self, job: Job, outcome: Outcome, now: float) -> None:
         ticket = job.ticket

@@ -37,23 +37,18 @@ class Run:
 
     @property
     def typical_ms(self) -> float:
-        timings = self.served.timings
-        return sum(timings[step.node.index].typical() for step in self.piece.steps) * len(self.jobs)
+        return self.served.timings.typical_ms(step.node for step in self.piece.steps) * len(self.jobs)
 
     def fail(self, error: ServiceError) -> None:
         """Every row of the run gets the error."""
         self.results = [error] * len(self.jobs)
 
 
-Tell = Callable[[Job, Outcome, bool], None]
-"""Hands on to a row's stream what an exit said on the way, and whether the row runs on at once."""
+Tell = Callable[[Job, Outcome], None]
+"""Hands on to a row's stream what an exit said on the way."""
 
 
-def _untold(job: Job, outcome: Outcome, runs_on: bool) -> None:
-    """For rows without a stream."""
-
-
-def execute(run: Run, queue: Scheduler | None = None, tell: Tell = _untold) -> None:
+def execute(run: Run, queue: Scheduler | None = None, tell: Tell = lambda job, outcome: None) -> None:
     """Runs the piece's graphs, unless every row has been ended meanwhile; a graph's boundary is where that is seen.
 
     A row by itself without a clock runs on, piece after piece, as long as the ``queue`` would choose it again: its exits are
@@ -65,8 +60,10 @@ def execute(run: Run, queue: Scheduler | None = None, tell: Tell = _untold) -> N
     job = run.jobs[0]
     walk = job.walk
     first = len(walk.times)
-    run.results = [_run_on(run, None if job.has_clock else queue, tell)]
-    run.ran = list(zip(walk.plan.way[first:], walk.times[first:], strict=False))
+    try:
+        run.results = [_run_on(run, None if job.has_clock else queue, tell)]
+    finally:
+        run.ran = list(zip(walk.plan.way[first:], walk.times[first:], strict=False))
 
 
 def _run_on(run: Run, queue: Scheduler | None, tell: Tell) -> Outcome | ServiceError | None:
@@ -103,9 +100,9 @@ def _run_on(run: Run, queue: Scheduler | None, tell: Tell) -> Outcome | ServiceE
             if queue is None or job.ended or isinstance(said, ServiceError) or (leg := walk.next_leg) is None:
                 return said
             stops = job.heard(said, leg.ahead).reason is not None
-            runs_on = not stops and queue.goes_on(job)
             if job.streams:
-                tell(job, said, runs_on)
+                tell(job, said)
+            runs_on = not stops and queue.goes_on(job)
         else:
             job.go_on()
             runs_on = queue is not None and queue.goes_on(job)

@@ -92,27 +92,27 @@ class Served:
 
     def typical_ms(self, nodes: tuple[Node, ...]) -> float:
         """What graphs usually take a row, one after another."""
-        return sum([self.timings[node.index].typical() for node in nodes])
+        return self.timings.typical_ms(nodes)
 
     def evident_ms(self, nodes: tuple[Node, ...], now: float) -> float:
         """As ``typical_ms``, as far as there is evidence for it."""
-        return sum(self.timings[node.index].evident(now) for node in nodes)
+        return self.timings.evident_ms(nodes, now)
 
     def worst_ms(self, nodes: tuple[Node, ...], now: float) -> float:
         """The longest that graphs took lately, one after another."""
-        return sum([self.timings[node.index].worst(now) for node in nodes])
+        return self.timings.worst_ms(nodes, now)
 
     def exit_ms(self, exit: int) -> float:
         """The typical time of going straight to an exit."""
         plan_nodes = self.flow.needs(exit)
-        return sum(self.timings[node.index].typical() for node in self.flow.nodes if plan_nodes >> node.index & 1)
+        return self.timings.typical_ms(node for node in self.flow.nodes if plan_nodes >> node.index & 1)
 
     def _batch_pays(self, nodes: Iterable[Node]) -> int:
         """The most rows that pay for graphs run one after another: what the slowest of them gains decides."""
         nodes = tuple(nodes)
         if any(node.index in self._lone for node in nodes):
             return 1
-        slowest = max(nodes, key=lambda node: self.timings[node.index].typical())
+        slowest = max(nodes, key=lambda node: self.timings.typical_ms((node,)))
         return self.batch_limits[slowest.index]
 
     def _warm_up(self, budget_s: float) -> None:

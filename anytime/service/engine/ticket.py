@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import math
 import os
-import time
 from collections import deque
 
 from anytime.service.engine.messages import Event, Work
@@ -14,9 +13,6 @@ from anytime.service.engine.served import Served
 
 NEVER = math.inf
 """The deadline of a request without one."""
-TOGETHER_S = 0.001
-"""Refinements that come within this time are told together: to wake the event loop and to send costs as much as a small
-stage, and nobody can use answers faster. The first is told at once."""
 
 
 class Ticket:
@@ -57,8 +53,6 @@ class Ticket:
         self._events: deque[Event] = deque()
         self._waiter: asyncio.Future[None] | None = None
         self._called = False
-        self.rung_at = -math.inf
-        """When the event loop was last told."""
 
     @property
     def done(self) -> bool:
@@ -93,9 +87,8 @@ class Ticket:
 
         Better without the engine's lock: the loop would wake up only to wait for it.
         """
-        if not self._called and (self.done or (self.streams and self._events)):
+        if not self._called and (self.streams or self.done):
             self._called = True
-            self.rung_at = time.perf_counter()
             self._loop.call_soon_threadsafe(self.wake)
 
     async def events(self) -> list[Event]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from statistics import median
 
 from anytime.model_store.flow import Node
@@ -20,40 +21,47 @@ _UNREAD = 16
 
 
 class Timings:
-    """The times of a bundle's graphs, by their index. A run is put down as it is and read later.
+    """The times of a bundle's graphs. A run is put down as it is and read later.
 
     Few ask how long a graph takes, and many graphs run: reading several runs at once costs half of reading each by itself,
     between two graphs that leave nothing in the caches. Called by any thread.
     """
 
     def __init__(self, timings: Sequence[Timing]) -> None:
+        """``timings``: by the graphs' index."""
         self._timings = tuple(timings)
         self._unread: deque[tuple[float, Sequence[tuple[Node, float]], int]] = deque()
+        self._lock = threading.Lock()
+        """Held by whoever reads: what is asked changes what is remembered."""
 
     def add(self, now: float, ran: Sequence[tuple[Node, float]], rows: int) -> None:
         """Graphs that ran for the same ``rows`` rows, and the milliseconds each took."""
         self._unread.append((now, ran, rows))
         if len(self._unread) >= _UNREAD:
+            with self._lock:
+                self._read()
+
+    def typical_ms(self, nodes: Iterable[Node]) -> float:
+        """What graphs usually take a row, one after another: ``Timing.typical``."""
+        with self._lock:
             self._read()
+            return sum([self._timings[node.index].typical() for node in nodes])
 
-    def __getitem__(self, index: int) -> Timing:
-        if self._unread:
+    def evident_ms(self, nodes: Iterable[Node], now: float) -> float:
+        """As ``typical_ms``, as far as there is evidence for it: ``Timing.evident``."""
+        with self._lock:
             self._read()
-        return self._timings[index]
+            return sum([self._timings[node.index].evident(now) for node in nodes])
 
-    def __len__(self) -> int:
-        return len(self._timings)
-
-    def roughly_ms(self, nodes: Sequence[Node]) -> float:
-        """What graphs usually take a row, one after another, by the runs that have been read: a few may not have been."""
-        return sum([self._timings[node.index].typical() for node in nodes])
+    def worst_ms(self, nodes: Iterable[Node], now: float) -> float:
+        """The longest that graphs took lately, one after another: ``Timing.worst``."""
+        with self._lock:
+            self._read()
+            return sum([self._timings[node.index].worst(now) for node in nodes])
 
     def _read(self) -> None:
         while self._unread:
-            try:
-                now, ran, rows = self._unread.popleft()
-            except IndexError:
-                return  # another thread was faster
+            now, ran, rows = self._unread.popleft()
             for node, run_ms in ran:
                 self._timings[node.index].add(now, run_ms, rows)
 

@@ -17,7 +17,7 @@ from anytime.service.engine.engine import Engine
 from anytime.service.engine.job import Job
 from anytime.service.engine.messages import Event, RowAnswer, RowFailure, Work
 from anytime.service.engine.served import Served
-from anytime.service.engine.ticket import TOGETHER_S, Ticket
+from anytime.service.engine.ticket import Ticket
 from anytime.service.metrics import Metrics
 from tests.doubles import ScriptedRunner, SkippingLoop
 
@@ -47,10 +47,9 @@ async def engine_of(
     rows: int = 10_000,
     state_bytes: int = 2**30,
     metrics: Metrics | None = None,
-    together_s: float = TOGETHER_S,
 ) -> AsyncIterator[Engine]:
     """A started engine. When it is left nothing may be left in it."""
-    engine = Engine(workers, Bounds(rows, state_bytes), metrics or Metrics(), together_s)
+    engine = Engine(workers, Bounds(rows, state_bytes), metrics or Metrics())
     engine.start()
     try:
         yield engine

@@ -6,6 +6,8 @@ import dataclasses
 import math
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from anytime.policy import Policy, parse_policy
 from anytime.service.engine.admission import Bounds, Load, must_have_ms, refuse, refuse_deadline, retry_after, wait_ms
@@ -120,3 +122,11 @@ def test_without_a_deadline_full_depth_is_not_asked_for(served):
     """What must be had without ``exact`` is the first leg alone, however long the way is."""
     assert must_have_ms(served, served.program(Policy(confidence=0.9)).plan, NOW) == 11.0
     assert must_have_ms(served, served.program(Policy()).plan, NOW) == 31.0
+
+
+@given(*[st.integers(0, 12)] * 2, *[st.integers(0, 1100)] * 2, st.integers(1, 12))
+def test_what_the_bounds_hold_is_not_refused(held, asked, held_bytes, row_bytes, more):
+    """The short look at the bounds and the refusal that says why agree."""
+    rows = 1 + (asked + more) % 12
+    holds = BOUNDS.hold(held + rows, held_bytes + rows * row_bytes)
+    assert holds is (refuse(BOUNDS, Load(held, held_bytes), rows, row_bytes) is None)

@@ -1,4 +1,4 @@
-"""A row that runs on from exit to exit: it gives way to who is more urgent, and its stream is told in time."""
+"""Rows that run on: their streams are told on the way, they give way to who is more urgent; and workers that fall idle."""
 
 from __future__ import annotations
 
@@ -13,58 +13,19 @@ EASY = row(sure(0), sure(0), sure(0))
 HARD = row(unsure(0), unsure(1), unsure(2))
 
 
-async def exits_heard(ticket) -> list[int]:
-    """The exits of what is told next."""
-    return [event.answer.outcome.exit for event in await ticket.events()]
-
-
-@pytest.mark.parametrize(("together_s", "pieces"), [(60.0, [[1], [2, 3]]), (0.0, [[1], [2], [3]])])
-def test_what_comes_soon_is_told_together(together_s, pieces, spelled_bundle):
-    """The first exit is told at once; one whose next comes in time waits for it, and only such a one."""
+def test_each_exit_is_told_while_the_row_runs_on(spelled_bundle):
+    """A stream hears of an exit although the graph after it does not end, and no hop lies between the two."""
 
     async def main():
         served = serve(spelled_bundle)
-        async with engine_of(workers=1, together_s=together_s) as engine:
-            second, third = (runner_of(served).hold(f"body{stage}.onnx") for stage in (2, 3))
+        async with engine_of(workers=1) as engine:
+            holds = [runner_of(served).hold(f"body{stage}.onnx") for stage in (2, 3)]
             ticket = submit(engine, served, rows(HARD), stream=True, confidence=0.9)
-            heard = [await exits_heard(ticket)]
-            waits = asyncio.create_task(exits_heard(ticket))
-            await asyncio.sleep(0)
-            second.release()
-            await third.reached()
-            for _ in range(5):
-                await asyncio.sleep(0)
-            assert waits.done() is (len(pieces) == 3)
-            third.release()
-            heard.append(await waits)
-            while more := await exits_heard(ticket):
-                heard.append(more)
-            assert [list(dict.fromkeys(each)) for each in heard] == pieces
-            engine.finish(ticket)
-
-    run(main())
-
-
-def test_what_was_held_back_is_told_when_the_row_gives_way(spelled_bundle):
-    """A row that has to let others pass before its next exit keeps nothing to itself meanwhile."""
-
-    async def main():
-        served = serve(spelled_bundle)
-        runner = runner_of(served)
-        async with engine_of(workers=1, together_s=60.0) as engine:
-            hold, last = runner.hold("body2.onnx"), runner.hold("body3.onnx")
-            ticket = submit(engine, served, rows(HARD), stream=True, max_exit=3)
-            assert await exits_heard(ticket) == [1]
-            await hold.reached()
-            urgent = submit(engine, served, rows(HARD), priority=1)
-            waits = asyncio.create_task(exits_heard(ticket))
-            await asyncio.sleep(0)
-            hold.release()
-            await last.reached()  # the urgent row's
-            assert await waits == [2]
-            last.release()
-            await answers_of(engine, urgent)
-            await answers_of(engine, ticket)
+            for exit, hold in enumerate(holds, 1):
+                assert [event.answer.outcome.exit for event in await ticket.events()] == [exit]
+                await hold.reached()
+                hold.release()
+            assert [told(answer) for answer in await answers_of(engine, ticket)] == [(3, 2, "full_depth")]
 
     run(main())
 
@@ -85,5 +46,20 @@ def test_a_row_that_runs_on_gives_way(streams, spelled_bundle):
             assert [told(a) for a in await answers_of(engine, urgent)] == [(1, 0, "confidence")]
             assert [told(a) for a in await answers_of(engine, runs_on)] == [(3, 2, "full_depth")]
         assert " ".join(f"{file[0]}{file[4]}" for file, _ in runner.ran) == "b1 h1 b2 h2 b1 h1 b3 h3"
+
+    run(main())
+
+
+def test_nobody_sleeps_through_a_request(spelled_bundle):
+    """However often workers fall idle, each request finds one: none is left behind with all of them asleep."""
+
+    async def main():
+        served = serve(spelled_bundle)
+        async with engine_of(workers=3) as engine:
+            for count in (1, 5, 1, 2, 9) * 40:
+                asked = [submit(engine, served, rows(HARD), confidence=0.9) for _ in range(count)]
+                async with asyncio.timeout(60):
+                    answered = [told(answer) for ticket in asked for answer in await answers_of(engine, ticket)]
+                assert answered == [(3, 2, "full_depth")] * count
 
     run(main())

@@ -59,7 +59,7 @@ def test_a_stream_is_told_of_the_exits_on_the_way(stream, told, served):
     (job,) = jobs_of(served, rows(HARD), stream=stream, confidence=0.9)
     heard: list[int] = []
     one = Run([job], 0.0)
-    execute(one, Scheduler(), lambda job, outcome, runs_on: heard.append(outcome.exit))
+    execute(one, Scheduler(), lambda job, outcome: heard.append(outcome.exit))
     assert heard == told
     assert [outcome.exit for outcome in job.walk.outcomes] == [1, 2]
     assert [result.exit for result in one.results if isinstance(result, Outcome)] == [3]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 from anytime.service.engine.timing import AGE_S, PROBE_S, RUNS, Timing, Timings
@@ -88,49 +89,69 @@ def test_after_a_minute_one_request_may_probe():
     assert timing.evident(103.0 + PROBE_S) == 1.0
 
 
+def nodes_of(count: int):
+    return planned(make_manifest(count)).flow.nodes
+
+
 def test_a_run_counts_as_soon_as_somebody_asks():
-    """Each graph of a run that was put down is in what its timing says; a rough figure may not know of it yet."""
-    first, second, *_ = nodes = planned(make_manifest(2)).flow.nodes
-    timings = Timings([Timing(7.0) for _ in nodes])
+    """Each graph of a run that was put down is in what is said next, per row where that is asked for."""
+    first, second = nodes_of(1)
+    timings = Timings([Timing(7.0), Timing(7.0)])
+    assert timings.typical_ms([first, second]) == 14.0
     timings.add(0.0, [(first, 2.0), (second, 6.0)], 2)
-    assert timings.roughly_ms([first, second]) == 14.0
-    assert (timings[first.index].typical(), timings[second.index].typical()) == (1.0, 3.0)
-    assert timings.roughly_ms([first, second]) == 4.0
+    assert (timings.typical_ms([first]), timings.typical_ms([second])) == (1.0, 3.0)
+    timings.add(0.0, [(first, 4.0)], 1)
+    assert timings.worst_ms([first, second], 0.0) == 4.0 + 6.0
+    timings.add(0.0, [(second, 8.0)], 1)
+    assert timings.evident_ms([second], 0.0) == 5.5
 
 
 def test_runs_that_nobody_asks_about_do_not_pile_up():
     """After so many runs they are read all the same."""
-    (node, *_) = nodes = planned(make_manifest(2)).flow.nodes
-    timings = Timings([Timing(7.0) for _ in nodes])
-    for _ in range(RUNS):
-        timings.add(0.0, [(node, 2.0)], 1)
-    assert timings.roughly_ms([node]) == 2.0
 
-
-def test_runs_of_many_threads_are_each_read_once():
-    """Threads that put runs down and ask at once lose none and read none twice."""
-
-    class Counting(Timing):
+    class Heard(Timing):
         __slots__ = ("times",)
 
         def __init__(self) -> None:
             super().__init__()
-            self.times: list[float] = []
+            self.times = 0
 
         def add(self, now, run_ms, rows):
-            self.times.append(run_ms)
+            self.times += 1
 
-    (node, *_) = planned(make_manifest(2)).flow.nodes
-    counting = Counting()
-    timings = Timings([counting])
+    (node, _), heard = nodes_of(1), Heard()
+    timings = Timings([heard])
+    for _ in range(RUNS):
+        timings.add(0.0, [(node, 2.0)], 1)
+    assert heard.times > RUNS // 2
+
+
+def test_many_threads_may_add_and_ask():
+    """Threads that put runs down and ask at once see no half-read figure, and every run counts once."""
+    (node, _) = nodes_of(1)
+    counted: list[float] = []
+
+    class Counting(Timing):
+        __slots__ = ()
+
+        def add(self, now, run_ms, rows):
+            counted.append(run_ms)
+            super().add(now, run_ms, rows)
+
+    timings = Timings([Counting()])
 
     def work(thread: int) -> None:
-        for n in range(2000):
-            timings.add(0.0, [(node, float(2000 * thread + n))], 1)
-            if n % 7 == 0:
-                timings[0].typical()
+        for n in range(3000):
+            now = n / 10.0  # every look remembers anew
+            timings.add(now, [(node, 1.0 + (3000 * thread + n) % 5)], 1)
+            assert 1.0 <= timings.typical_ms([node]) <= 5.0
+            assert 1.0 <= timings.worst_ms([node], now) <= 5.0
 
-    with ThreadPoolExecutor(4) as threads:
-        list(threads.map(work, range(4)))
-    timings[0].typical()
-    assert sorted(counting.times) == [float(n) for n in range(8000)]
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as threads:
+            list(threads.map(work, range(4)))
+    finally:
+        sys.setswitchinterval(before)
+    assert len(counted) == 4 * 3000

@@ -20,7 +20,7 @@ from anytime.service.engine.messages import Work
 from anytime.service.engine.program import Program
 from anytime.service.engine.served import Served
 from anytime.service.engine.ticket import Ticket
-from anytime.service.errors import Internal, Loading
+from anytime.service.errors import Internal, InvalidField, Loading, MalformedRequest, VersionNotFound
 from anytime.service.http_protocol import GONE, Departure
 from anytime.service.metrics import Metrics
 from anytime.service.routes.predict import INLINE_BYTES, Predict
@@ -205,5 +205,23 @@ def test_who_left_before_the_engine_was_asked(tmp_path: Path) -> None:
                      "path_params": {"model": "spelled", "version": LOADED}}  # fmt: skip
             await predict(scope, client.receive, client.send)
             assert client.heard == []
+
+    asyncio.run(main())
+
+
+def test_a_bad_query_is_not_worth_a_load(tmp_path: Path) -> None:
+    """A query that no model could follow is refused before a load; that there is no such version comes first."""
+
+    async def main() -> None:
+        loads, readers = Loads(), Readers()
+        async with alone(tmp_path, loads, readers) as predict:
+            made = len(loads.made)
+            with pytest.raises(InvalidField, match="no query parameter"):
+                await Client(body()).ask(predict, UNLOADED, query=b"deadline_ms=50&foo=1")
+            with pytest.raises(MalformedRequest):
+                await Client(body()).ask(predict, UNLOADED, query=b"a=%ff")
+            with pytest.raises(VersionNotFound):
+                await Client(body()).ask(predict, "99", query=b"a=%ff")
+            assert len(loads.made) == made
 
     asyncio.run(main())
