@@ -2,7 +2,8 @@
 
 Raw tensors in, JSON out; full depth, and every exit streamed. The bare threads run the same graphs in a loop, in process:
 full depth runs the last head alone, a stream every head. The limit is the same loop behind the barest HTTP server that there
-is. Servers are started anew for every round: where its memory came to lie makes a process slower or faster for all its life.
+is. All take turns of a second, for the machine's own speed drifts; and servers are started anew again and again, for where
+its memory came to lie makes a process slower or faster for all its life.
 """
 
 from __future__ import annotations
@@ -27,7 +28,10 @@ from benchmarks.measure import ratio, write_result
 from benchmarks.nets import NETS, Net, image
 from benchmarks.serving import free_port, served
 
-ROUNDS, SECONDS, CONNECTIONS = 12, 2, 8
+LIVES, ROUNDS, SECONDS, CONNECTIONS = 8, 2, 1, 8
+"""``LIVES``: how often the servers are started; ``ROUNDS``: turns of each, a life."""
+QUIET_S = 0.25
+"""After a turn: a server that does not see clients leave still computes for them, at the cost of whoever is next."""
 SCRIPT = """
 wrk.method = "POST"
 wrk.headers["Content-Type"] = "application/octet-stream"
@@ -50,7 +54,7 @@ def main() -> None:
         f"9 stages, {CONNECTIONS} connections, raw float32 of 1 x 3 x 32 x 32, wrk on the same cores. Full depth runs 9 "
         "bodies and a head, streams all 9 heads. Bare: these graphs in a loop in two threads, no HTTP. Raw ASGI: that loop "
         "behind uvicorn, without policies, metrics, errors or limits. "
-        f"Medians over {ROUNDS} rounds of {SECONDS} s each, servers started anew for each",
+        f"Medians over {LIVES * ROUNDS} rounds in which each has its turn of {SECONDS} s; servers started {LIVES} times",
     )  # fmt: skip
 
 
@@ -63,8 +67,8 @@ def _measure(name: str, net: Net) -> list[list[str | float | None]]:
         (folder / "body").write_bytes(image().tobytes())
         (folder / "post.lua").write_text(SCRIPT.format(body=folder / "body"))
         rates: dict[str, list[float]] = {}
-        for _ in range(ROUNDS):
-            for key, rate in _round(folder, net):
+        for _ in range(LIVES):
+            for key, rate in _life(folder, net):
                 rates.setdefault(key, []).append(rate)
     full, streamed = ([rates[f"{who}{how}"] for who in ("bare", "raw", "own", "third")] for how in ("", ", streamed"))
     return [
@@ -92,7 +96,7 @@ def _row(
     ]
 
 
-def _round(folder: Path, net: Net) -> Iterator[tuple[str, float]]:
+def _life(folder: Path, net: Net) -> Iterator[tuple[str, float]]:
     """Answers a second of everybody, one after another."""
     script, path = folder / "post.lua", f"/v1/models/{net.name}/predict"
     with (
@@ -100,7 +104,7 @@ def _round(folder: Path, net: Net) -> Iterator[tuple[str, float]]:
         served(folder / "store", "--workers", "3") as other_url,
         _bare_asgi(folder / "bundle", net) as bare_url,
     ):
-        for how, query in (("", ""), (", streamed", "?stream=true")):
+        for how, query in ROUNDS * (("", ""), (", streamed", "?stream=true")):
             yield f"bare{how}", _two_threads(folder / "bundle", net, all_heads=bool(query))
             yield f"raw{how}", _wrk(f"{bare_url}{query}", script)
             yield f"own{how}", _wrk(f"{url}{path}{query}", script)
@@ -128,6 +132,7 @@ def _wrk(url: str, script: Path) -> float:
     output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     if "Non-2xx" in output or "Socket errors" in output:
         raise RuntimeError(f"not every answer was good:\n{output}")
+    time.sleep(QUIET_S)
     found = re.search(r"Requests/sec:\s+([\d.]+)", output)
     assert found is not None, output
     return float(found[1])
