@@ -26,7 +26,7 @@ DEPTHS = tuple(float(depth) for depth in range(1, 65))
 RATIOS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.25, 1.5, 2.0)
 ROWS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
 _UNCOUNTED = 16
-"""Runs that wait to be counted at most: several at once cost half of each by itself, between two graphs."""
+"""Runs that wait to be counted at most: they are counted together, and not each between two graphs."""
 
 
 class Histograms:

@@ -28,9 +28,8 @@ class Ticket:
         """Unguessable."""
         self.served = served
         self.program = program
-        self.rows = (
-            work.rows
-        )  # and not the work itself: its tensors are the jobs' to drop, once no later graph reads them
+        # Not the work itself: its tensors are the jobs' to drop, once no later graph reads them.
+        self.rows = work.rows
         self.arrived = work.arrived
         self.streams = work.streams
         self.traces = work.traces

@@ -23,8 +23,8 @@ _UNREAD = 16
 class Timings:
     """The times of a bundle's graphs. A run is put down as it is and read later.
 
-    Few ask how long a graph takes, and many graphs run: reading several runs at once costs half of reading each by itself,
-    between two graphs that leave nothing in the caches. Called by any thread.
+    Few ask how long a graph takes, and many graphs run: several runs are read together, and not each between two graphs.
+    Called by any thread.
     """
 
     def __init__(self, timings: Sequence[Timing]) -> None:

@@ -63,3 +63,25 @@ def test_nobody_sleeps_through_a_request(spelled_bundle):
                 assert answered == [(3, 2, "full_depth")] * count
 
     run(main())
+
+
+def test_a_request_knows_whether_a_worker_was_idle(spelled_bundle):
+    """It does where one waits for work, and does not while the only one holds a graph."""
+
+    async def main():
+        served = serve(spelled_bundle)
+        async with engine_of(workers=1) as engine:
+            async with asyncio.timeout(60):  # a worker that has just said its last falls idle a moment later
+                while not (ticket := submit(engine, served, rows(EASY))).met_idle_worker:
+                    await answers_of(engine, ticket)
+                await answers_of(engine, ticket)
+            hold = runner_of(served).hold("body1.onnx")
+            first = submit(engine, served, rows(EASY))
+            await hold.reached()
+            second = submit(engine, served, rows(EASY))
+            assert not second.met_idle_worker
+            hold.release()
+            for each in (first, second):
+                await answers_of(engine, each)
+
+    run(main())
