@@ -115,7 +115,8 @@ class Predict:
             self._engine.finish(ticket)
 
     async def _load(self, model: str, reference: str | None, asked: _Asked, arrived: float) -> Served:
-        if len(asked[1]) <= INLINE_BYTES:
+        _, body, _ = asked
+        if len(body) <= INLINE_BYTES:
             deadline_ms = asked_deadline_ms(*asked, self._default_deadline_ms)
         else:
             loop = asyncio.get_running_loop()
