@@ -16,6 +16,7 @@ from anytime.model_store.tensors import Dims
 from anytime.policy import Ahead, Decision, Outcome, limit
 from anytime.service.engine.admission import Bounds, Load, refuse, refuse_deadline, retry_after, too_late, wait_ms
 from anytime.service.engine.guard import Guard
+from anytime.service.engine.herald import Herald
 from anytime.service.engine.job import Job, first_slots
 from anytime.service.engine.messages import Event, RowFailure, Work
 from anytime.service.engine.program import Program
@@ -63,12 +64,14 @@ class Engine:
         self._stopped = False
         self._threads: list[threading.Thread] = []
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._herald: Herald | None = None
 
     # -- the event loop's side -----------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Starts the worker threads; to be called on the event loop."""
         self._loop = asyncio.get_running_loop()
+        self._herald = Herald(lambda: self._scheduler.waiting > 0, self._loop)
         self._threads = [
             threading.Thread(target=self._work, args=(number,), name=f"anytime-worker-{number}", daemon=True)
             for number in range(self._workers)
@@ -264,7 +267,8 @@ class Engine:
         with self._lock:
             if not job.ended:
                 job.ticket.post(job.prediction(outcome))
-        job.ticket.ring()
+        assert self._herald is not None, "workers start after it is made"
+        self._herald.tell(job.ticket)
 
     def _choose(self) -> Run | None:
         """The next run; rows whose next exit no longer fits their deadline are answered instead."""

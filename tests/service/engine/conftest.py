@@ -1,8 +1,9 @@
-"""Bundles that are built once."""
+"""Bundles that are built once, and threads that take turns."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -22,3 +23,12 @@ def spelled_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 def stress(stress_store: Path) -> Callable[[ModuleType], Bundle]:
     """A stress bundle by its module."""
     return lambda module: Store(stress_store).open(module.NAME)
+
+
+@pytest.fixture
+def restless_threads() -> Iterator[None]:
+    """Threads take turns as often as they can."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)

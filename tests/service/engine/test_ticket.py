@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import weakref
 from collections import deque
 
@@ -138,15 +137,6 @@ def test_a_wait_that_is_broken_off_loses_nothing(served):
         assert [e.row for e in await ticket.events()] == [0]
 
     run(main())
-
-
-@pytest.fixture
-def restless_threads():
-    """Threads take turns as often as they can."""
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    yield
-    sys.setswitchinterval(before)
 
 
 @pytest.mark.usefixtures("restless_threads")
