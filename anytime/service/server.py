@@ -21,8 +21,8 @@ log = logging.getLogger(__name__)
 
 _SWITCH_S = 0.0001
 """How long a worker that comes back from a run waits for the interpreter, at most, for a core may stand idle meanwhile. Full
-depth over 8 connections, 2 ms network, two cores, answers a second: 365 at Python's 5 ms, 408 at 0.5 ms, 422 at 0.1 ms, 385
-at 0.02 ms."""
+depth over 8 connections, 2 ms network, two cores: 10 us, 50 us and 0.3 ms give the same rate within 4 %; with older code
+Python's own 5 ms gave a seventh less."""
 _CLOSE_S = 5
 """After the drain: what is left to write gets this long."""
 _KEEP_ALIVE_S = 75

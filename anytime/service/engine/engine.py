@@ -16,7 +16,7 @@ from anytime.model_store.tensors import Dims
 from anytime.policy import Ahead, Decision, Outcome, limit
 from anytime.service.engine.admission import Bounds, Load, refuse, refuse_deadline, retry_after, too_late, wait_ms
 from anytime.service.engine.guard import Guard
-from anytime.service.engine.herald import Herald
+from anytime.service.engine.herald import HOLD_S, Herald
 from anytime.service.engine.job import Job, first_slots
 from anytime.service.engine.messages import Event, RowFailure, Work
 from anytime.service.engine.program import Program
@@ -43,8 +43,10 @@ class Engine:
     ``submit`` and ``cancel`` are called on the event loop that ``start`` was called on; both return at once.
     """
 
-    def __init__(self, workers: int, bounds: Bounds, metrics: Metrics) -> None:
+    def __init__(self, workers: int, bounds: Bounds, metrics: Metrics, hold_s: float = HOLD_S) -> None:
+        """``hold_s``: for how long exits that a stream's row runs past may wait to be told while rows lack a worker."""
         self._workers = workers
+        self._hold_s = hold_s
         self._bounds = bounds
         self._metrics = metrics
         self._lock = threading.Lock()
@@ -71,7 +73,7 @@ class Engine:
     def start(self) -> None:
         """Starts the worker threads; to be called on the event loop."""
         self._loop = asyncio.get_running_loop()
-        self._herald = Herald(lambda: self._scheduler.waiting > 0, self._loop)
+        self._herald = Herald(lambda: self._scheduler.waiting > self._idle, self._loop, self._hold_s)
         self._threads = [
             threading.Thread(target=self._work, args=(number,), name=f"anytime-worker-{number}", daemon=True)
             for number in range(self._workers)
@@ -263,12 +265,16 @@ class Engine:
         self._ring()
 
     def _tell(self, job: Job, outcome: Outcome) -> None:
-        """An exit on the way of a row that runs on; one that was ended meanwhile has had its last word."""
+        """An exit of a row without a clock that may run on; one that was ended meanwhile has had its last word."""
         with self._lock:
-            if not job.ended:
-                job.ticket.post(job.prediction(outcome))
-        assert self._herald is not None, "workers start after it is made"
-        self._herald.tell(job.ticket)
+            if job.ended:
+                return
+            job.ticket.post(job.prediction(outcome))
+        if len(job.walk.outcomes) == 1:
+            job.ticket.ring()  # the first answer waits for nobody else's
+        else:
+            assert self._herald is not None, "workers start after it is made"
+            self._herald.tell(job.ticket)
 
     def _choose(self) -> Run | None:
         """The next run; rows whose next exit no longer fits their deadline are answered instead."""

@@ -1,44 +1,50 @@
-"""When the event loop hears of exits that a row runs past: at once, or under load together with others of the moment."""
+"""When the event loop hears of exits on a row's way: at once, or under load together with others of the moment."""
 
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import deque
 from collections.abc import Callable
 
 from anytime.service.engine.ticket import Ticket
 
 HOLD_S = 0.002
-"""For how long such news may wait while rows wait for a worker. Each time the loop wakes it takes a core and the interpreter
-from a graph; a row that waits in the queue waits longer than this. Ends and rows with a clock are never held."""
+"""How long such news may wait under load. Each time the loop wakes it takes a core and the interpreter from a graph."""
 
 
 class Herald:
-    """Wakes the clients of rows that go on. The first news goes out at once; what comes within ``hold_s`` after it goes
-    together, by a timer on the loop, so that a graph that takes long holds nothing back.
+    """Wakes the clients of rows that are told of an exit on the way.
+
+    Under load what comes within ``hold_s`` after a delivery goes together, by a timer on the loop: a graph that takes long
+    holds nothing back. There is one call or one timer at a time.
     """
 
     def __init__(self, is_pressed: Callable[[], bool], loop: asyncio.AbstractEventLoop, hold_s: float = HOLD_S) -> None:
-        """``is_pressed``: whether rows wait for a worker; asked on the loop, without the engine's lock."""
+        """``is_pressed``: whether rows lack a worker; asked on the loop after each delivery, without the engine's lock."""
         self._is_pressed = is_pressed
         self._loop = loop
         self._hold_s = hold_s
         self._tickets: deque[Ticket] = deque()
-        self._is_called = False
-        """Whether ``_deliver`` will run; what is added before it has cleared this is delivered by it."""
+        self._is_called = threading.Lock()
+        """Held while ``_deliver`` will run, or runs: whoever finds it held need not call."""
 
     def tell(self, ticket: Ticket) -> None:
-        """Called by any thread: something was posted on the way of a row that goes on."""
+        """Called by any thread, after something was posted."""
         self._tickets.append(ticket)
-        if not self._is_called:
-            self._is_called = True
+        if self._is_called.acquire(blocking=False):
             self._loop.call_soon_threadsafe(self._deliver)
 
     def _deliver(self) -> None:
-        self._is_called = False
+        if self._wake_all() and self._is_pressed():
+            self._loop.call_later(self._hold_s, self._deliver)
+            return
+        self._is_called.release()
+        self._wake_all()  # those told a moment ago, who found it held
+
+    def _wake_all(self) -> bool:
+        """Whether there was anybody to wake."""
         has_news = bool(self._tickets)
         while self._tickets:
             self._tickets.popleft().wake()
-        if has_news and self._is_pressed():
-            self._is_called = True
-            self._loop.call_later(self._hold_s, self._deliver)
+        return has_news

@@ -38,7 +38,7 @@ class Scheduler:
         self._heap: list[Entry] = []
         self._groups: dict[Group, dict[Job, None]] = {}
         self.waiting = 0
-        """How many wait."""
+        """How many wait. The event loop reads it without the lock, to see whether there is load."""
         self.next_key: Key | None = None
         """Of the most urgent that waits, or of a husk before it; None if nobody does. A worker reads it without the lock."""
         self._numbers = itertools.count()
@@ -64,7 +64,7 @@ class Scheduler:
     def goes_on(self, job: Job) -> bool:
         """Whether ``take`` would choose this job, were it put back: nobody more urgent waits, and nobody could join its run.
 
-        The one question that is asked without the lock: who comes in meanwhile is seen at the next boundary.
+        Asked without the lock: who comes in meanwhile is seen at the next boundary.
         """
         key = self.next_key
         return key is None or (job.key < key and job.piece.batch_limit == 1)

@@ -69,7 +69,7 @@ class Ticket:
         return 0.0 if self.started_at is None else (self.started_at - self.admitted_at) * 1e3
 
     def post(self, event: Event) -> None:
-        """Called under the engine's lock, by any thread: an event for the client, on the way. ``ring`` comes after it."""
+        """Called under the engine's lock, by any thread: an event on the way. ``ring``, or a herald, comes after it."""
         self._events.append(event)
 
     def end_row(self, event: Event | None) -> None:

@@ -14,6 +14,7 @@ from anytime.model_store import Bundle
 from anytime.policy import Policy, parse_policy
 from anytime.service.engine.admission import Bounds
 from anytime.service.engine.engine import Engine
+from anytime.service.engine.herald import HOLD_S
 from anytime.service.engine.job import Job
 from anytime.service.engine.messages import Event, RowAnswer, RowFailure, Work
 from anytime.service.engine.served import Served
@@ -47,9 +48,10 @@ async def engine_of(
     rows: int = 10_000,
     state_bytes: int = 2**30,
     metrics: Metrics | None = None,
+    hold_s: float = HOLD_S,
 ) -> AsyncIterator[Engine]:
     """A started engine. When it is left nothing may be left in it."""
-    engine = Engine(workers, Bounds(rows, state_bytes), metrics or Metrics())
+    engine = Engine(workers, Bounds(rows, state_bytes), metrics or Metrics(), hold_s)
     engine.start()
     try:
         yield engine

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from tests.bundles.spelled import row, rows, sure, unsure
-from tests.service.engine.engines import answers_of, engine_of, run, runner_of, serve, submit, told
+from tests.service.engine.engines import LONG_MS, answers_of, engine_of, run, runner_of, serve, submit, told
 
 EASY = row(sure(0), sure(0), sure(0))
 HARD = row(unsure(0), unsure(1), unsure(2))
@@ -46,6 +46,83 @@ def test_a_row_that_runs_on_gives_way(streams, spelled_bundle):
             assert [told(a) for a in await answers_of(engine, urgent)] == [(1, 0, "confidence")]
             assert [told(a) for a in await answers_of(engine, runs_on)] == [(3, 2, "full_depth")]
         assert " ".join(f"{file[0]}{file[4]}" for file, _ in runner.ran) == "b1 h1 b2 h2 b1 h1 b3 h3"
+
+    run(main())
+
+
+async def exits_of(ticket) -> list[int]:
+    """What is told next."""
+    return [event.answer.outcome.exit for event in await ticket.events()]
+
+
+async def stall(runner, file, hold=None):
+    """Lets go of what is held, until the only worker stands at the start of this graph."""
+    following = runner.hold(file)
+    if hold is not None:
+        hold.release()
+    await following.reached()
+    return following
+
+
+@pytest.mark.parametrize(
+    "clock", [{}, {"deadline_ms": LONG_MS}, {"max_ms": LONG_MS}], ids=["none", "deadline", "max_ms"]
+)
+def test_under_load_a_second_exit_is_held(clock, spelled_bundle):
+    """While a row lacks the worker it is told by the timer, where one was told just before; a first exit is not held, and
+    nothing of a row with a clock."""
+
+    async def main():
+        served = serve(spelled_bundle, row_ms=100.0)
+        runner, hold_s = runner_of(served), LONG_MS / 4e3
+        async with engine_of(workers=1, hold_s=hold_s) as engine:
+            first_hold = runner.hold("body2.onnx")
+            one = submit(engine, served, rows(HARD), stream=True, confidence=0.9)
+            await first_hold.reached()
+            lacking = submit(engine, served, rows(HARD), confidence=0.9)  # to the end of all this
+            assert await exits_of(one) == [1]
+            hold = await stall(runner, "body3.onnx", first_hold)
+            assert await exits_of(one) == [2]  # from here on others are held
+            other = submit(engine, served, rows(HARD), stream=True, confidence=0.9, priority=1, **clock)
+            waits = asyncio.create_task(exits_of(other))  # hears of nothing unless it is woken
+            await asyncio.sleep(0)
+            hold = await stall(runner, "body2.onnx", hold)
+            async with asyncio.timeout(60):
+                assert await waits == [1]
+            waits = asyncio.create_task(exits_of(other))
+            await asyncio.sleep(0)
+            hold = await stall(runner, "body3.onnx", hold)
+            for _ in range(5):
+                await asyncio.sleep(0)
+            assert waits.done() == bool(clock)
+            asyncio.get_running_loop().skip(hold_s)
+            assert await waits == [2]
+            hold.release()
+            for ticket in (one, other, lacking):
+                assert [told(answer) for answer in await answers_of(engine, ticket)] == [(3, 2, "full_depth")]
+
+    run(main())
+
+
+def test_with_a_worker_to_spare_no_exit_is_held(spelled_bundle):
+    """However many streams came at once: a row that a woken worker has not taken yet lacks none."""
+
+    async def main():
+        served = serve(spelled_bundle, row_ms=100.0)
+        async with engine_of(workers=3, hold_s=LONG_MS / 1e3) as engine:
+            for _ in range(100):
+                async with asyncio.timeout(60):
+                    while engine._idle < 3:  # noqa: ASYNC110  # workers fall idle on their own
+                        await asyncio.sleep(0)
+                asked = [submit(engine, served, rows(HARD), stream=True, confidence=0.9) for _ in range(2)]
+                for ticket in asked:
+                    heard = []
+                    while exits := await exits_of(ticket):
+                        heard += exits
+                    assert heard == [1, 2, 3, 3]  # its end says the last once more
+                    engine.finish(ticket)
+            for _ in range(5):
+                await asyncio.sleep(0)
+            assert not engine._herald._is_called.locked()
 
     run(main())
 

@@ -1,8 +1,11 @@
-"""The herald: exits that a row runs past are told at once, and under load together; none is lost."""
+"""The herald: exits on a row's way are told at once, and under load together; none is lost."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import queue
+import threading
 
 import pytest
 
@@ -34,18 +37,28 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-async def heard(ticket) -> list[int]:
-    return [each.row for each in await ticket.events()]
+async def waiting(ticket) -> asyncio.Task[list[int]]:
+    """Somebody who waits for the next events, and hears of nothing unless he is woken."""
+
+    async def heard() -> list[int]:
+        return [each.row for each in await ticket.events()]
+
+    task = asyncio.create_task(heard())
+    await settle()
+    return task
+
+
+def skip() -> None:
+    asyncio.get_running_loop().skip(HOLD_S)
 
 
 def test_without_load_each_exit_is_told_at_once(served):
-    """Nobody waits for a worker: no news waits for a timer, however soon it follows."""
+    """No row lacks a worker: no news waits for a timer, however soon it follows."""
 
     async def main():
         herald, ticket = herald_of(lambda: False), ticket_of(served, streams=True)
         for number in range(3):
-            waits = asyncio.create_task(heard(ticket))
-            await settle()
+            waits = await waiting(ticket)
             say(herald, ticket, number)
             assert await waits == [number]
 
@@ -57,20 +70,18 @@ def test_under_load_news_of_a_moment_goes_together(served):
 
     async def main():
         herald, one, other = herald_of(lambda: True), ticket_of(served, streams=True), ticket_of(served, streams=True)
-        waits = asyncio.create_task(heard(one))
-        await settle()
+        waits = await waiting(one)
         say(herald, one, 0)
         assert await waits == [0]
         for first in (1, 3):
-            waits = [asyncio.create_task(heard(ticket)) for ticket in (one, other)]
-            await settle()
+            both = [await waiting(ticket) for ticket in (one, other)]
             for number in (first, first + 1):
                 say(herald, one, number)
                 say(herald, other, number)
             await settle()
-            assert not any(waiter.done() for waiter in waits)
-            asyncio.get_running_loop().skip(HOLD_S)
-            assert [await waiter for waiter in waits] == [[first, first + 1]] * 2
+            assert not any(waits.done() for waits in both)
+            skip()
+            assert [await waits for waits in both] == [[first, first + 1]] * 2
 
     run(main())
 
@@ -80,11 +91,10 @@ def test_an_end_waits_for_no_timer(served):
 
     async def main():
         herald, ticket = herald_of(lambda: True), ticket_of(served, 1, streams=True)
+        waits = await waiting(ticket)
         say(herald, ticket, 0)
-        await settle()
-        assert await heard(ticket) == [0]
-        waits = asyncio.create_task(heard(ticket))
-        await settle()
+        assert await waits == [0]
+        waits = await waiting(ticket)
         say(herald, ticket, 1)
         ticket.end_row(event(2))
         ticket.ring()
@@ -93,53 +103,101 @@ def test_an_end_waits_for_no_timer(served):
     run(main())
 
 
-def test_the_hold_ends_with_the_load(served):
-    """Where a hold brought nothing, or nobody waits any more, the next news is told at once again."""
+@pytest.mark.parametrize("is_still_pressed", [False, True])
+def test_a_hold_that_brings_nothing_is_the_last(served, is_still_pressed):
+    """The next news is told at once again, whether or not rows still lack a worker."""
 
     async def main():
         is_pressed = True
         herald, ticket = herald_of(lambda: is_pressed), ticket_of(served, streams=True)
-        for number in range(2):  # the hold after it brings nothing
+        for number in range(3):
+            is_pressed = True
+            waits = await waiting(ticket)
             say(herald, ticket, number)
-            assert await heard(ticket) == [number]
-            asyncio.get_running_loop().skip(HOLD_S)
+            assert await waits == [number]
+            is_pressed = is_still_pressed
+            skip()
             await settle()
-        say(herald, ticket, 2)
-        await settle()
-        say(herald, ticket, 3)
-        is_pressed = False
-        asyncio.get_running_loop().skip(HOLD_S)
-        await settle()
-        assert await heard(ticket) == [2, 3]
-        waits = asyncio.create_task(heard(ticket))
-        await settle()
-        say(herald, ticket, 4)
-        assert await waits == [4]
 
     run(main())
+
+
+def test_the_hold_ends_with_the_load(served):
+    """What was held when the load ended is told when the time is up, and what comes then at once."""
+
+    async def main():
+        is_pressed = True
+        herald, ticket = herald_of(lambda: is_pressed), ticket_of(served, streams=True)
+        say(herald, ticket, 0)
+        await settle()
+        await ticket.events()
+        waits = await waiting(ticket)
+        say(herald, ticket, 1)
+        is_pressed = False
+        skip()
+        assert await waits == [1]
+        waits = await waiting(ticket)
+        say(herald, ticket, 2)
+        assert await waits == [2]
+
+    run(main())
+
+
+@pytest.mark.parametrize("is_pressed", [False, True])
+def test_news_between_a_delivery_and_its_end_is_told(served, is_pressed):
+    """Somebody speaks after the last ticket was woken and before the herald says that it must be called again."""
+
+    async def main():
+        late = ticket_of(served, streams=True)
+        says = [lambda: say(herald, late, 1)]
+
+        def pressed() -> bool:
+            while says:
+                says.pop()()
+            return is_pressed
+
+        herald, early = herald_of(pressed), ticket_of(served, streams=True)
+        waits = await waiting(late)
+        say(herald, early, 0)
+        await settle()
+        skip()
+        async with asyncio.timeout(60):
+            assert await waits == [1]
+
+    run(main())
+
+
+@contextlib.contextmanager
+def speaker(herald, ticket):
+    """Another thread that says each number it is given."""
+    numbers: queue.SimpleQueue[int | None] = queue.SimpleQueue()
+
+    def speak() -> None:
+        while (number := numbers.get()) is not None:
+            say(herald, ticket, number)
+
+    thread = threading.Thread(target=speak)
+    thread.start()
+    try:
+        yield numbers.put
+    finally:
+        numbers.put(None)
+        thread.join()
 
 
 @pytest.mark.usefixtures("restless_threads")
 @pytest.mark.parametrize("is_pressed", [False, True])
 def test_every_news_of_another_thread_is_told(served, is_pressed):
-    """A thread that posts as fast as it can, and says nothing afterwards, is heard completely."""
+    """A thread that says something and then nothing more is heard, each time."""
 
     async def main():
         loop = asyncio.get_running_loop()
-        herald = Herald(lambda: is_pressed, loop, 0.0001)
-        for _ in range(100):
-            ticket = ticket_of(served, 100, streams=True)
-            posting = asyncio.create_task(asyncio.to_thread(_say_all, herald, ticket))
-            told = []
-            async with asyncio.timeout(60):
-                while len(told) < 100:
-                    told += await heard(ticket)
-            await posting
-            assert told == list(range(100))
+        herald, ticket = Herald(lambda: is_pressed, loop, 0.0001), ticket_of(served, streams=True)
+        with speaker(herald, ticket) as speak:
+            for number in range(1000):
+                waits = await waiting(ticket)
+                speak(number)
+                async with asyncio.timeout(60):
+                    assert await waits == [number]
 
     run(main())
-
-
-def _say_all(herald, ticket) -> None:
-    for number in range(100):
-        say(herald, ticket, number)
