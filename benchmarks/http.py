@@ -2,8 +2,9 @@
 
 Raw tensors in, JSON out; full depth, and every exit streamed. The bare threads run the same graphs in a loop, in process:
 full depth runs the last head alone, a stream every head. The limit is the same loop behind the barest HTTP server that there
-is. All take turns of a second, for the machine's own speed drifts; and servers are started anew again and again, for where
-its memory came to lie makes a process slower or faster for all its life.
+is. The service has its turn twice: as one process, and as two on one port. All take turns of a few hundred answers, for the
+machine's own speed drifts, and what is under way at the end of a turn must not weigh; and servers are started anew again and
+again, for where its memory came to lie makes a process slower or faster for all its life.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from anytime.model_store import Store
 from anytime.service.allocator import keep_freed_memory
@@ -28,8 +30,20 @@ from benchmarks.measure import ratio, write_result
 from benchmarks.nets import NETS, Net, image
 from benchmarks.serving import free_port, served
 
-LIVES, ROUNDS, SECONDS, CONNECTIONS = 8, 2, 1, 8
-"""``LIVES``: how often the servers are started; ``ROUNDS``: turns of each, a life."""
+CONNECTIONS, ROUNDS = 8, 2
+"""``ROUNDS``: turns of each, a life."""
+
+
+class Turns(NamedTuple):
+    """How a network is measured."""
+
+    lives: int
+    """How often the servers are started."""
+    seconds: int
+    """Of each turn: some 400 answers."""
+
+
+TURNS = {"2 ms": Turns(8, 1), "10 ms": Turns(4, 4)}
 QUIET_S = 0.25
 """After a turn: a server that does not see clients leave still computes for them, at the cost of whoever is next."""
 SCRIPT = """
@@ -45,20 +59,22 @@ def main() -> None:
     if shutil.which("wrk") is None:
         sys.exit("wrk is missing: install it (apt-get install wrk, brew install wrk) and run again")
     keep_freed_memory()
-    rows = [row for name in ("2 ms", "10 ms") for row in _measure(name, NETS[name])]
+    rows = [row for name in TURNS for row in _measure(name, NETS[name], TURNS[name])]
     write_result(
         "http",
         ["network", "asked for", "two bare threads, /s", "raw ASGI, /s", "of bare", "Anytime, /s", "of bare", "of raw ASGI",
-         "a third worker, of bare", "of full depth: bare", "raw ASGI", "Anytime"],
+         "two processes, /s", "of bare", "of raw ASGI", "of full depth: bare", "raw ASGI", "Anytime", "two processes"],
         rows,
         f"9 stages, {CONNECTIONS} connections, raw float32 of 1 x 3 x 32 x 32, wrk on the same cores. Full depth runs 9 "
         "bodies and a head, streams all 9 heads. Bare: these graphs in a loop in two threads, no HTTP. Raw ASGI: that loop "
         "behind uvicorn, without policies, metrics, errors or limits. "
-        f"Medians over {LIVES * ROUNDS} rounds in which each has its turn of {SECONDS} s; servers started {LIVES} times",
+        "Two processes: --processes 2. Medians over rounds in which each has its turn, "
+        + " and ".join(f"{turns.lives * ROUNDS} of {turns.seconds} s with {name}" for name, turns in TURNS.items())
+        + f"; servers started anew every {ROUNDS}",
     )  # fmt: skip
 
 
-def _measure(name: str, net: Net) -> list[list[str | float | None]]:
+def _measure(name: str, net: Net, turns: Turns) -> list[list[str | float | None]]:
     """A row for full depth, and one for streams."""
     with tempfile.TemporaryDirectory() as temp:
         folder = Path(temp)
@@ -67,24 +83,22 @@ def _measure(name: str, net: Net) -> list[list[str | float | None]]:
         (folder / "body").write_bytes(image().tobytes())
         (folder / "post.lua").write_text(SCRIPT.format(body=folder / "body"))
         rates: dict[str, list[float]] = {}
-        for _ in range(LIVES):
-            for key, rate in _life(folder, net):
+        for _ in range(turns.lives):
+            for key, rate in _life(folder, net, turns.seconds):
                 rates.setdefault(key, []).append(rate)
-    full, streamed = ([rates[f"{who}{how}"] for who in ("bare", "raw", "own", "third")] for how in ("", ", streamed"))
+    full, streamed = ([rates[f"{who}{how}"] for who in ("bare", "raw", "own", "two")] for how in ("", ", streamed"))
     return [
-        [name, "full depth", *_row(*full), None, None, None],
+        [name, "full depth", *_row(*full), None, None, None, None],
         [
             name,
             "every exit, streamed",
             *_row(*streamed),
-            *(round(ratio(s, f), 3) for s, f in zip(streamed[:3], full[:3], strict=True)),
+            *(round(ratio(s, f), 3) for s, f in zip(streamed, full, strict=True)),
         ],
     ]
 
 
-def _row(
-    bare: Sequence[float], raw: Sequence[float], own: Sequence[float], third: Sequence[float]
-) -> list[float | None]:
+def _row(bare: Sequence[float], raw: Sequence[float], own: Sequence[float], two: Sequence[float]) -> list[float | None]:
     return [
         round(statistics.median(bare), 1),
         round(statistics.median(raw), 1),
@@ -92,23 +106,25 @@ def _row(
         round(statistics.median(own), 1),
         round(ratio(own, bare), 3),
         round(ratio(own, raw), 3),
-        round(ratio(third, bare), 3),
+        round(statistics.median(two), 1),
+        round(ratio(two, bare), 3),
+        round(ratio(two, raw), 3),
     ]
 
 
-def _life(folder: Path, net: Net) -> Iterator[tuple[str, float]]:
+def _life(folder: Path, net: Net, seconds: int) -> Iterator[tuple[str, float]]:
     """Answers a second of everybody, one after another."""
     script, path = folder / "post.lua", f"/v1/models/{net.name}/predict"
     with (
         served(folder / "store") as url,
-        served(folder / "store", "--workers", "3") as other_url,
+        served(folder / "store", "--processes", "2") as two_url,
         _bare_asgi(folder / "bundle", net) as bare_url,
     ):
         for how, query in ROUNDS * (("", ""), (", streamed", "?stream=true")):
-            yield f"bare{how}", _two_threads(folder / "bundle", net, all_heads=bool(query))
-            yield f"raw{how}", _wrk(f"{bare_url}{query}", script)
-            yield f"own{how}", _wrk(f"{url}{path}{query}", script)
-            yield f"third{how}", _wrk(f"{other_url}{path}{query}", script)
+            yield f"bare{how}", _two_threads(folder / "bundle", net, seconds, all_heads=bool(query))
+            yield f"raw{how}", _wrk(f"{bare_url}{query}", script, seconds)
+            yield f"own{how}", _wrk(f"{url}{path}{query}", script, seconds)
+            yield f"two{how}", _wrk(f"{two_url}{path}{query}", script, seconds)
 
 
 @contextlib.contextmanager
@@ -126,9 +142,9 @@ def _bare_asgi(folder: Path, net: Net) -> Iterator[str]:
         process.wait(30)
 
 
-def _wrk(url: str, script: Path) -> float:
+def _wrk(url: str, script: Path, seconds: int) -> float:
     """Answers a second; raises where any answer was not 200."""
-    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{SECONDS}s", "-s", str(script), url]
+    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", str(script), url]
     output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     if "Non-2xx" in output or "Socket errors" in output:
         raise RuntimeError(f"not every answer was good:\n{output}")
@@ -138,24 +154,26 @@ def _wrk(url: str, script: Path) -> float:
     return float(found[1])
 
 
-def _two_threads(folder: Path, net: Net, all_heads: bool = False) -> float:
+def _two_threads(folder: Path, net: Net, seconds: int, all_heads: bool = False) -> float:
     """Rows a second in two threads, one intra-op thread each: full depth, or every head."""
-    loop, x, end, done = BareLoop(folder, net.stages), image().tobytes(), time.perf_counter() + SECONDS, [0, 0]
+    loop, x, rates = BareLoop(folder, net.stages), image().tobytes(), [0.0, 0.0]
 
     def run(place: int) -> None:
-        while time.perf_counter() < end:
+        start, done = time.perf_counter(), 0
+        while time.perf_counter() < start + seconds:
             if all_heads:
                 loop.each(x, int)
             else:
                 loop.full(x)
-            done[place] += 1
+            done += 1
+        rates[place] = done / (time.perf_counter() - start)
 
     threads = [threading.Thread(target=run, args=(place,)) for place in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    return sum(done) / SECONDS
+    return sum(rates)
 
 
 if __name__ == "__main__":

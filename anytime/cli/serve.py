@@ -21,6 +21,10 @@ def run(args: argparse.Namespace) -> int:
     from anytime.service.configuration import load_settings
 
     settings = load_settings(args, os.environ)
+    if settings.processes > 1:
+        from anytime.service.processes.supervisor import supervise
+
+        return supervise(settings)
     from anytime.service.server import serve
 
     return serve(settings)

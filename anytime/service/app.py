@@ -36,9 +36,11 @@ _PREDICT = re.compile(r"/v1/models/(?P<model>[^/]+)(?:/versions/(?P<version>[^/]
 class Service:
     """All parts of one running service. ``asgi`` is the application; its lifespan starts and ends the rest."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, exposition: Callable[[], Awaitable[bytes]] | None = None) -> None:
+        """``exposition``: what ``/metrics`` answers with where this is one process of several; by default its own count."""
         self._settings = settings
         self.metrics = Metrics()
+        self._exposition = exposition or self._own_exposition
         self.engine = Engine(settings.workers, Bounds(settings.queue_rows, int(settings.state_bytes)), self.metrics)
         self._default = merge([parse_policy(settings.default_policy)])
         store = Store(settings.store)
@@ -78,6 +80,10 @@ class Service:
             await asyncio.sleep(0.01)
         self.engine.end_all()
 
+    async def _own_exposition(self) -> bytes:
+        """Rendered off the event loop: a long exposition must not delay an answer."""
+        return await asyncio.to_thread(self.metrics.exposition)
+
     def _serve(self, bundle: Bundle) -> Served:
         """A verified bundle made ready; called off the event loop."""
         served = Served(bundle, self._default, self._settings.intra_op_threads, self._settings.warmup_s)
@@ -98,7 +104,7 @@ class Service:
 
         predict = Predict(self.engine, self.catalogue, self._settings, self._readers)
         models = Models(self.catalogue)
-        health = Health(self.catalogue, self.metrics, lambda: self.is_stopping)
+        health = Health(self.catalogue, self._exposition, lambda: self.is_stopping)
         docs = Docs(self.catalogue)
         routes = [
             Route("/v1/models/{model}/predict", predict, methods=["POST"]),

@@ -45,13 +45,21 @@ class Departure:
                 self.tell()
 
 
-def head_bounded(timeout_s: float) -> type[HttpToolsProtocol]:
-    """The protocol class of a server whose clients get ``timeout_s`` for a request's head."""
-    return type("BoundedProtocol", (_BoundedHead,), {"head_timeout_s": timeout_s})
+def _nothing() -> None:
+    pass
+
+
+def head_bounded(timeout_s: float, on_lost: Callable[[], None] = _nothing) -> type[HttpToolsProtocol]:
+    """The protocol class of a server whose clients get ``timeout_s`` for a request's head.
+
+    ``on_lost``: told on the event loop of every connection that ends.
+    """
+    return type("BoundedProtocol", (_BoundedHead,), {"head_timeout_s": timeout_s, "on_lost": staticmethod(on_lost)})
 
 
 class _BoundedHead(HttpToolsProtocol):
     head_timeout_s = 10.0
+    on_lost: Callable[[], None] = staticmethod(_nothing)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -75,6 +83,7 @@ class _BoundedHead(HttpToolsProtocol):
             self._running.scope["state"][GONE].comes()
         super().connection_lost(exc)
         self.transport.close()
+        self.on_lost()
 
     def data_received(self, data: bytes) -> None:
         if self.transport.is_closing():

@@ -119,10 +119,10 @@ class Metrics(Collector):
         self._ran: deque[tuple[str, Iterable[tuple[Node, float]], int]] = deque()
         self._counting = threading.Lock()
         self.gauges = Gauges()
-        self._registry = CollectorRegistry()
-        self._registry.register(self)
-        ProcessCollector(registry=self._registry)
-        PlatformCollector(registry=self._registry)
+        self.registry = CollectorRegistry()
+        self.registry.register(self)
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
 
     def collect(self) -> Iterator[Metric]:
         self._count_runs()
@@ -135,7 +135,7 @@ class Metrics(Collector):
 
     def exposition(self) -> bytes:
         """The text that ``/metrics`` answers with."""
-        return generate_latest(self._registry)
+        return generate_latest(self.registry)
 
     def known(self, model: str) -> None:
         """A model is served: its series begin at 0, so that ``rate()`` sees the first miss."""

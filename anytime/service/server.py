@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import socket
 import sys
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ import uvicorn
 from anytime.service.allocator import keep_freed_memory
 from anytime.service.app import Service
 from anytime.service.http_protocol import head_bounded
+from anytime.service.listening import BACKLOG, url_of
 from anytime.service.logs import set_up_logs
 from anytime.service.settings import Settings
 
@@ -33,13 +35,20 @@ that closes first loses the request that was just sent."""
 class Server(uvicorn.Server):
     """uvicorn's server; at a signal it drains the service before it closes connections."""
 
-    def __init__(self, settings: Settings, service: Service, on_ready: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        service: Service,
+        on_ready: Callable[[str], None] | None = None,
+        on_lost: Callable[[], None] | None = None,
+    ) -> None:
+        """``on_lost``: told of every connection that ends."""
         super().__init__(
             uvicorn.Config(
                 service.asgi,
                 host=settings.host,
                 port=settings.port,
-                http=head_bounded(settings.head_timeout_s),
+                http=head_bounded(settings.head_timeout_s, on_lost or _nobody),
                 loop="uvloop",
                 ws="none",
                 lifespan="on",
@@ -49,7 +58,7 @@ class Server(uvicorn.Server):
                 proxy_headers=False,  # nothing asks for the client's address or scheme
                 timeout_graceful_shutdown=_CLOSE_S,
                 timeout_keep_alive=_KEEP_ALIVE_S,
-                backlog=2048,
+                backlog=BACKLOG,
             )
         )
         self._service = service
@@ -61,13 +70,27 @@ class Server(uvicorn.Server):
         if self.started:
             self._telling = asyncio.create_task(self._tell_when_ready())
 
+    def stop_accepting(self) -> None:
+        """Nothing here: uvicorn closes what it listens on itself."""
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         log.info("draining")
         if self._telling is not None:
             self._telling.cancel()
             await asyncio.gather(self._telling, return_exceptions=True)
         await self._service.drain(lambda: self.force_exit)
+        self.stop_accepting()
         await super().shutdown(sockets)
+        if self.force_exit:  # uvicorn would have the application cancelled, and log where
+            await self.lifespan.shutdown()
+
+    def leave(self) -> int:
+        """The exit status. Where a graph still runs the process ends here, for the runtime must not go from under it."""
+        status = 0 if self.started else 1
+        if self._service.engine.left_behind:
+            logging.shutdown()
+            os._exit(status)
+        return status
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -78,8 +101,11 @@ class Server(uvicorn.Server):
 
     async def _tell_when_ready(self) -> None:
         await self._service.catalogue.first_look()
-        host, port = self.servers[0].sockets[0].getsockname()[:2]
-        url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        self.tell_ready()
+
+    def tell_ready(self) -> None:
+        """The store has been looked at, and its models loaded."""
+        url = url_of(self.servers[0].sockets[0])
         catalogue = self._service.catalogue
         log.info("serving", extra={"url": url, "models": list(catalogue.models), "refused": len(catalogue.faults)})
         if self._on_ready is not None:
@@ -91,9 +117,18 @@ def serve(settings: Settings, on_ready: Callable[[str], None] | None = None) -> 
 
     ``on_ready``: called on the event loop with the base URL, once the store has been looked at and its models loaded.
     """
+    set_up_process(settings)
+    server = Server(settings, Service(settings), on_ready)
+    server.run()
+    return server.leave()
+
+
+def set_up_process(settings: Settings) -> None:
+    """Logs, memory and threads of a process that serves."""
     set_up_logs(settings.log_level, settings.log_format)
     keep_freed_memory()
     sys.setswitchinterval(_SWITCH_S)
-    server = Server(settings, Service(settings), on_ready)
-    server.run()
-    return 0 if server.started else 1
+
+
+def _nobody() -> None:
+    pass

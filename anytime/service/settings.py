@@ -50,6 +50,12 @@ def _lower(value: Any) -> Any:
     return value.lower() if isinstance(value, str) else value
 
 
+def _workers(processes: int, threads: int) -> int:
+    """Twice a process's part: one whose connections are busy may use what others leave idle."""
+    cpus = cpu_quota()
+    return max(1, min(cpus, -(-2 * cpus // processes)) // threads)
+
+
 Seconds = Annotated[float, Field(gt=0.0, le=86_400.0, allow_inf_nan=False)]
 Bytes = Annotated[ByteSize, Field(ge=1024)]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
@@ -66,9 +72,15 @@ class Settings(BaseModel):
     host: Annotated[str, StringConstraints(min_length=1)] = Field("127.0.0.1", description="The address to listen on.")
     port: Annotated[int, Field(ge=0, le=65_535)] = Field(8000, description="The port to listen on; 0 takes a free one.")
     intra_op_threads: Annotated[int, Field(ge=1, le=1024)] = Field(1, description="Threads inside one run of a graph.")
+    processes: Annotated[int, Field(ge=1, le=256)] = Field(
+        1,
+        description="Processes that share the port; each loads every bundle, and gets its part of `queue_rows`, "
+        "`state_bytes` and `model_bytes`.",
+    )
     workers: Annotated[int, Field(ge=1, le=1024)] = Field(
-        default_factory=lambda given: max(1, cpu_quota() // given.get("intra_op_threads", 1)),
-        description="Threads that run graphs; by default as many as the CPU quota has room for.",
+        default_factory=lambda given: _workers(given.get("processes", 1), given.get("intra_op_threads", 1)),
+        description="Threads of each process that run graphs; by default as many as the CPU quota has room for, and of "
+        "several processes twice their part of it at most.",
     )
     queue_rows: Count = Field(1024, description="Rows that may wait; beyond it requests are refused (429).")
     batch_rows: Annotated[int, Field(ge=1, le=65_536)] = Field(64, description="Rows of one request at most (422).")

@@ -124,6 +124,20 @@ def test_a_signal_ends_the_process_with_success(number: signal.Signals, mixed_st
     assert [record for record in records if record["level"] == "error" and "broken" not in record.values()] == []
 
 
+def test_a_graph_that_runs_for_very_long(mixed_store: Path, tmp_path: Path) -> None:
+    """It is not waited for, and the process still ends with success and no word from the runtime below."""
+    with serve(mixed_store, tmp_path / "log", "--drain-s", "0", "--workers", "1") as served:
+        body = {"inputs": [spinner.row(1000 * spinner.LONG)], "stream": True}
+        with httpx.stream("POST", f"{served.url}{PREDICT}", json=body, timeout=PATIENCE_S) as reply:
+            expect(lambda: "anytime_inflight 1.0" in httpx.get(f"{served.url}/metrics", timeout=PATIENCE_S).text)
+            served.process.send_signal(signal.SIGTERM)
+            assert "shutting_down" in "\n".join(reply.iter_lines())
+        assert served.process.wait(PATIENCE_S) == 0
+    log = (tmp_path / "log").read_text()
+    assert "a graph still runs and is left behind" in log
+    assert "terminate" not in log
+
+
 def start(*flags: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """``anytime serve`` that is not expected to get far."""
     command = [sys.executable, "-m", "anytime.cli.main", "serve", *flags]

@@ -65,6 +65,7 @@ class Engine:
         self._closing = False
         self._stopped = False
         self._threads: list[threading.Thread] = []
+        self.left_behind: list[str] = []  # workers that ``close`` did not wait for
         self._loop: asyncio.AbstractEventLoop | None = None
         self._herald: Herald | None = None
 
@@ -168,9 +169,9 @@ class Engine:
         until = _now() + _CLOSE_S
         for thread in self._threads:
             thread.join(max(0.0, until - _now()))
-        stuck = [thread.name for thread in self._threads if thread.is_alive()]
-        if stuck:
-            log.warning("a graph still runs and is left behind", extra={"workers": stuck})
+        self.left_behind = [thread.name for thread in self._threads if thread.is_alive()]
+        if self.left_behind:
+            log.warning("a graph still runs and is left behind", extra={"workers": self.left_behind})
 
     def _has_room(self, ticket: Ticket) -> bool:
         rows = ticket.rows

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from anytime.service.catalogue import Catalogue
-from anytime.service.metrics import Metrics
 from anytime.service.reply import dumps
 
 _EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
@@ -18,9 +16,11 @@ _EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
 class Health:
     """What probes and Prometheus ask."""
 
-    def __init__(self, catalogue: Catalogue, metrics: Metrics, is_stopping: Callable[[], bool]) -> None:
+    def __init__(
+        self, catalogue: Catalogue, exposition: Callable[[], Awaitable[bytes]], is_stopping: Callable[[], bool]
+    ) -> None:
         self._catalogue = catalogue
-        self._metrics = metrics
+        self._exposition = exposition
         self._is_stopping = is_stopping
 
     async def live(self, request: Request) -> Response:
@@ -45,5 +45,5 @@ class Health:
         return Response(dumps(body), status_code=200 if ready else 503, media_type="application/json")
 
     async def metrics(self, request: Request) -> Response:
-        """Rendered off the event loop: a long exposition must not delay an answer."""
-        return Response(await asyncio.to_thread(self._metrics.exposition), headers={"content-type": _EXPOSITION})
+        """What the service has counted, in all of its processes."""
+        return Response(await self._exposition(), headers={"content-type": _EXPOSITION})

@@ -1,0 +1,1 @@
+"""Several processes on one port: a supervisor, which hands connections out, and whole services behind it."""

@@ -1,0 +1,35 @@
+"""What each of several processes gets."""
+
+from __future__ import annotations
+
+import pytest
+
+from anytime.service.processes.share import share_of
+from anytime.service.settings import Settings
+
+
+@pytest.mark.parametrize(
+    ("processes", "rows", "state", "model"),
+    [(1, 1000, 4_000_000, 8_000_000), (2, 500, 2_000_000, 4_000_000), (3, 334, 1_333_333, 2_666_666)],
+)
+def test_bounds_are_shared_out(processes: int, rows: int, state: int, model: int) -> None:
+    """Together the processes hold to what was said of the service; a row that does not divide goes to everybody."""
+    whole = Settings(processes=processes, workers=3, queue_rows=1000, state_bytes=4_000_000, model_bytes=8_000_000)
+    share = share_of(whole)
+    assert (share.queue_rows, share.state_bytes, share.model_bytes) == (rows, state, model)
+
+
+def test_all_else_stays() -> None:
+    """Workers, limits of one request and the rest are each process's own."""
+    whole = Settings(processes=4, workers=3, batch_rows=7, api_keys=("ab" * 32,))
+    shared_out = {"processes", "queue_rows", "state_bytes", "model_bytes"}
+    assert share_of(whole).model_dump(exclude=shared_out) == whole.model_dump(exclude=shared_out)
+
+
+def test_a_share_is_a_setting() -> None:
+    """The least bounds, shared by the most processes, are still bounds that a service may have; JSON changes nothing."""
+    share = share_of(
+        Settings(processes=256, queue_rows=1, state_bytes=1024, model_bytes=1024, default_policy={"confidence": 0.9})
+    )
+    assert (share.queue_rows, share.state_bytes, share.model_bytes) == (1, 1024, 1024)
+    assert Settings.model_validate_json(share.model_dump_json()) == share
