@@ -10,18 +10,23 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+_UNTIMED = 5
 RESULTS = Path(__file__).parent / "results"
 
 
 def interleaved(contenders: Mapping[str, Callable[[], object]], rounds: int, seconds: float) -> dict[str, list[float]]:
     """Seconds per call of each contender, one figure a round; each round runs all of them for about ``seconds`` each.
 
-    They take turns, so that a slow moment of the machine meets all of them and ratios hold.
+    They take turns, so that a slow moment of the machine meets all of them and ratios hold. A turn begins with a few calls
+    that are not timed: the first ones find the caches full of another's weights, and a core that slept where the contender
+    before ran on another thread.
     """
     calls = {name: _calls(contender, seconds) for name, contender in contenders.items()}
     figures: dict[str, list[float]] = {name: [] for name in contenders}
     for _ in range(rounds):
         for name, contender in contenders.items():
+            for _ in range(_UNTIMED):
+                contender()
             start = time.perf_counter()
             for _ in range(calls[name]):
                 contender()

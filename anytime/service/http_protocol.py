@@ -76,6 +76,7 @@ class _BoundedHead(HttpToolsProtocol):
         self._watch_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self.on_lost()
         self._head_is_here()
         if self._running is not None and not self._running.response_complete:
             self._running.disconnected = True  # uvicorn tells the last of the pipelined requests only
@@ -83,7 +84,6 @@ class _BoundedHead(HttpToolsProtocol):
             self._running.scope["state"][GONE].comes()
         super().connection_lost(exc)
         self.transport.close()
-        self.on_lost()
 
     def data_received(self, data: bytes) -> None:
         if self.transport.is_closing():

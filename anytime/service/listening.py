@@ -11,13 +11,13 @@ BACKLOG = 2048
 def listen(host: str, port: int) -> list[socket.socket]:
     """Sockets that listen, one for each address of the host; port 0 takes a free one.
 
-    Raises ``OSError`` where an address is taken or none of this machine's.
+    Raises ``OSError`` where an address is taken or none of this machine's, ``UnicodeError`` where a name can be none.
     """
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     listeners: list[socket.socket] = []
     try:
         for family, _, _, _, address in dict.fromkeys(found):
-            listeners.append(socket.create_server(address[:2], family=family, backlog=BACKLOG))
+            listeners.append(socket.create_server(address, family=family, backlog=BACKLOG))
     except OSError:
         for listener in listeners:
             listener.close()

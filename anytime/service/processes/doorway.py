@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import socket
 from collections.abc import Callable
 
@@ -56,7 +57,7 @@ class Doorway:
                 marks, files, _, _ = socket.recv_fds(self._door, _AT_ONCE, _AT_ONCE)
             except BlockingIOError:
                 return
-            except OSError:
+            except OSError:  # whatever it is, the supervisor replaces a process that ends
                 marks, files = b"", []
             if not marks:
                 self.close()
@@ -64,7 +65,7 @@ class Doorway:
                 return
             self._taken += len(marks)
             for file in files:
-                task = self._loop.create_task(self._connect(socket.socket(fileno=file)))
+                task = self._loop.create_task(self._connect(file))
                 self._connecting.add(task)
                 task.add_done_callback(self._connecting.discard)
             for _ in range(len(marks) - len(files)):  # this process may open no further file
@@ -72,7 +73,13 @@ class Doorway:
                 self._ended += 1
             self._report_soon()
 
-    async def _connect(self, connection: socket.socket) -> None:
+    async def _connect(self, file: int) -> None:
+        try:
+            connection = socket.socket(fileno=file)
+        except OSError:  # on macOS the client's leaving can be seen this early
+            os.close(file)
+            self.ended()
+            return
         try:
             connection.setblocking(False)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

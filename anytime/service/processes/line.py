@@ -20,6 +20,11 @@ class Ready:
 
 
 @dataclass(frozen=True, slots=True)
+class Leaving:
+    """A process drains: it takes connections, but answers them 503."""
+
+
+@dataclass(frozen=True, slots=True)
 class Held:
     """How many connections a process has taken so far, and how many of these have ended."""
 
@@ -51,14 +56,14 @@ class Sum:
 
 @dataclass(frozen=True, slots=True)
 class Summed:
-    """The metrics of all processes, as Prometheus reads them."""
+    """The metrics of all processes, as Prometheus reads them; empty where they could not be added up."""
 
     number: int
     text: str
 
 
-Message = Ready | Held | Count | Counted | Sum | Summed
-_KINDS: dict[str, type[Message]] = {kind.__name__: kind for kind in (Ready, Held, Count, Counted, Sum, Summed)}
+Message = Ready | Leaving | Held | Count | Counted | Sum | Summed
+_KINDS: dict[str, type[Message]] = {kind.__name__: kind for kind in (Ready, Leaving, Held, Count, Counted, Sum, Summed)}
 
 
 class Line:
@@ -67,6 +72,8 @@ class Line:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
+        self.is_broken = False
+        """Whether it ended in an error: what the other end said last may not have come."""
 
     @classmethod
     async def over(cls, sock: socket.socket) -> Line:
@@ -75,6 +82,8 @@ class Line:
 
     def send(self, message: Message) -> None:
         """Goes out soon; to an end that is gone, nowhere."""
+        if self._writer.is_closing():
+            return  # uvloop would raise, and asyncio warn
         text = orjson.dumps([type(message).__name__, message])
         self._writer.write(len(text).to_bytes(_LENGTH_BYTES, "big") + text)
 
@@ -83,7 +92,10 @@ class Line:
         try:
             length = int.from_bytes(await self._reader.readexactly(_LENGTH_BYTES), "big")
             kind, fields = orjson.loads(await self._reader.readexactly(length))
-        except (asyncio.IncompleteReadError, ConnectionError):
+        except asyncio.IncompleteReadError:
+            return None
+        except OSError:
+            self.is_broken = True
             return None
         return _message(kind, fields)
 

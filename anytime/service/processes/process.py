@@ -7,10 +7,12 @@ import logging
 import signal
 import socket
 import sys
+from types import FrameType
 
 from anytime.service.app import Service
 from anytime.service.processes.doorway import Doorway
-from anytime.service.processes.line import Count, Counted, Held, Line, Ready, Sum, Summed
+from anytime.service.processes.line import Count, Counted, Held, Leaving, Line, Ready, Sum, Summed
+from anytime.service.processes.share import settings_from
 from anytime.service.processes.totals import families
 from anytime.service.server import Server, set_up_process
 from anytime.service.settings import Settings
@@ -27,7 +29,7 @@ class PortlessServer(Server):
         self._metrics = service.metrics
         self._doorway = Doorway(door, self._protocol, self._report, self._abandoned)
         self._line_socket = line
-        self._waiting: dict[int, asyncio.Future[str | None]] = {}
+        self._waiting: dict[int, asyncio.Future[str]] = {}
         self._asked = 0
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -43,6 +45,7 @@ class PortlessServer(Server):
         self._doorway.close()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._line.send(Leaving())
         await super().shutdown([])
         self._hearing.cancel()
         await asyncio.gather(self._hearing, return_exceptions=True)
@@ -63,22 +66,30 @@ class PortlessServer(Server):
     def _report(self, held: Held) -> None:
         self._line.send(held)
 
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """As uvicorn's; but two signals that come at once are told in the order of their numbers, SIGINT first."""
+        super().handle_exit(sig, frame)
+        if len(self._captured_signals) > 1 and signal.SIGINT in self._captured_signals:
+            self.force_exit = True
+
     def _abandoned(self) -> None:
         if not self.should_exit:
             log.error("the supervisor is gone: draining")
             self.should_exit = True
 
     async def _of_all(self) -> bytes:
-        """The metrics of all processes; of this one alone where the supervisor is gone."""
+        """The metrics of all processes; of this one alone where the supervisor is gone or cannot add them up."""
+        text = "" if self._hearing.done() else await self._asked_for()
+        return text.encode() if text else await asyncio.to_thread(self._metrics.exposition)
+
+    def _asked_for(self) -> asyncio.Future[str]:
         self._asked += 1
         answer = self._waiting[self._asked] = asyncio.get_running_loop().create_future()
-        if self._hearing.done():
-            answer.set_result(None)
         self._line.send(Sum(self._asked))
-        text = await answer
-        return await asyncio.to_thread(self._metrics.exposition) if text is None else text.encode()
+        return answer
 
     async def _hear(self) -> None:
+        """Ends with the supervisor's end of the line."""
         try:
             while (message := await self._line.receive()) is not None:
                 if isinstance(message, Count):
@@ -88,9 +99,9 @@ class PortlessServer(Server):
                     self._answer(message.number, message.text)
         finally:
             for number in list(self._waiting):
-                self._answer(number, None)
+                self._answer(number, "")
 
-    def _answer(self, number: int, text: str | None) -> None:
+    def _answer(self, number: int, text: str) -> None:
         answer = self._waiting.pop(number)
         if not answer.done():  # who asked may have left
             answer.set_result(text)
@@ -100,7 +111,7 @@ def main() -> None:
     """``process.py DOOR LINE``: numbers of open files; the settings come on standard input as JSON."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # before and after it serves: an end, and no traceback
     door, line = (socket.socket(fileno=int(number)) for number in sys.argv[1:])
-    settings = Settings.model_validate_json(sys.stdin.buffer.read())
+    settings = settings_from(sys.stdin.read())
     set_up_process(settings)
     server = PortlessServer(settings, door, line)
     server.run()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
-from anytime.service.processes.share import share_of
+from anytime.service.processes.share import as_text, settings_from, share_of
 from anytime.service.settings import Settings
 
 
@@ -27,9 +29,23 @@ def test_all_else_stays() -> None:
 
 
 def test_a_share_is_a_setting() -> None:
-    """The least bounds, shared by the most processes, are still bounds that a service may have; JSON changes nothing."""
-    share = share_of(
-        Settings(processes=256, queue_rows=1, state_bytes=1024, model_bytes=1024, default_policy={"confidence": 0.9})
-    )
+    """The least bounds, shared by the most processes, are still bounds that a service may have."""
+    share = share_of(Settings(processes=256, queue_rows=1, state_bytes=1024, model_bytes=1024))
     assert (share.queue_rows, share.state_bytes, share.model_bytes) == (1, 1024, 1024)
-    assert Settings.model_validate_json(share.model_dump_json()) == share
+    assert Settings.model_validate(share.model_dump()) == share
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"store": os.fsdecode(b"st\xff\xc3\xa9"), "host": "0.0.0.0", "api_keys": ["ab" * 32, "cd" * 32]},
+        {"default_policy": {"confidence": 0.9, "priority": 2}, "cors_origins": ["*"], "body_bytes": "64 MiB"},
+        {"allow_anonymous": True, "api_keys_file": "keys.txt", "warmup_s": 0.125, "log_format": "text"},
+    ],
+)
+def test_settings_reach_a_process_as_they_are(given: dict[str, object]) -> None:
+    """Whatever was given, a path that is no text included."""
+    settings = Settings.model_validate(given)
+    assert settings_from(as_text(settings)) == settings
+    assert as_text(settings).isascii()
