@@ -5,22 +5,27 @@ The live service and replay both drive a ``Walk``, so that they agree by constru
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import cast
+
+import numpy as np
+
 from anytime.model_store.flow import Node
 from anytime.policy.answer import Answer, answer_level, choose_answer
 from anytime.policy.decide import CONTINUE, Ahead, Decision, Spent, decide, limit
-from anytime.policy.outcome import Outcome
+from anytime.policy.outcome import Outcome, Reader, Unread
 from anytime.policy.plan import Leg, Plan
 
 
 class Walk:
     """The progress of one row along its plan: how many of its graphs have started, and how long those took that ended."""
 
-    __slots__ = ("_leg", "compute_ms", "decision", "outcomes", "plan", "started", "times")
+    __slots__ = ("_leg", "_said", "compute_ms", "decision", "plan", "started", "times")
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.outcomes: list[Outcome] = []
-        """Of the exits consulted so far."""
+        self._said: list[Outcome | Unread] = []
+        """By the exits consulted so far. Whoever reads one puts the outcome in its place; two at once put the same."""
         self.decision: Decision | None = None
         """Set once the row stops."""
         self.started = 0
@@ -57,9 +62,18 @@ class Walk:
         return self.plan.depth_after[len(self.times)]
 
     @property
+    def outcomes(self) -> Sequence[Outcome]:
+        """Of the exits consulted so far. None of them raises ``HeadOutputInvalid``: their numbers were looked at."""
+        said = self._said
+        for place, one in enumerate(said):
+            if isinstance(one, Unread):
+                said[place] = one.read()
+        return cast(Sequence[Outcome], said)
+
+    @property
     def has_said(self) -> bool:
         """Whether an exit has answered already."""
-        return bool(self.outcomes)
+        return bool(self._said)
 
     @property
     def at_boundary(self) -> bool:
@@ -86,9 +100,22 @@ class Walk:
         self.times.append(ms)
         self.compute_ms += ms
 
+    def passes(self, reader: Reader, logits: np.ndarray) -> bool:
+        """Whether the consulted exit leaves the row going on, by its top probability alone: ``heard`` would decide the same.
+
+        Then its outcome is put down, to be read if somebody asks. ``logits``: (labels,), all that the exit has said.
+        """
+        plan = self.plan
+        glance = plan.legs[self._leg].glance
+        if glance is None or not reader.is_short or self._leg + 1 == len(plan.legs) or reader.top(logits) > glance:
+            return False
+        self._said.append(Unread(reader, logits))
+        self._leg += 1
+        return True
+
     def heard(self, outcome: Outcome, ahead: Ahead | None) -> Decision:
         """The consulted exit has said ``outcome``: stop, or go on to the next leg. ``ahead``: None at the way's end."""
-        self.outcomes.append(outcome)
+        self._said.append(outcome)
         plan = self.plan
         glance = plan.legs[self._leg].glance
         if glance is None or ahead is None or ahead.overloaded or outcome.verdicts[plan.glance_level].top > glance:

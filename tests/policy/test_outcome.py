@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from anytime.policy import HeadOutputInvalid, Outcome, Verdict, read_outcome
+from anytime.policy import HeadOutputInvalid, Outcome, Reader, Verdict, read_outcome
 from tests.policy.conftest import load_vector, make_manifest
 
 COUNTS = [2, 3, 10, 63, 64, 65, 66, 1000]
@@ -192,3 +192,31 @@ def test_refuses_a_scalar_head_that_is_no_number(name):
 
     with pytest.raises(HeadOutputInvalid, match=name):
         read_outcome(make_manifest(**{name: True}), 1, outputs)
+
+
+@given(
+    hnp.arrays(
+        np.float32, 5, elements=st.floats(width=32, allow_nan=True, allow_infinity=True) | st.floats(-30, 30, width=32)
+    ),
+    st.sampled_from([0.3, 1.0, 2.5]),
+)
+def test_the_top_alone_is_the_outcome_s_top(logits, temperature):
+    """To the last bit, with the exit's temperature; and infinite just where the outcome is refused."""
+    reader = Reader(make_manifest(2, labels=5, temperature=[[1.0], [temperature]]), 2)
+    assert reader.is_short
+    try:
+        wanted = reader.read({"logits": logits}).confidence
+    except HeadOutputInvalid:
+        wanted = math.inf
+
+    assert reader.top(logits) == wanted
+
+
+@pytest.mark.parametrize(
+    ("shape", "is_short"),
+    [({"labels": 64}, True), ({"labels": 65}, False), ({"levels": {"species": 3, "genus": 2}}, False)],
+    ids=["few labels", "many labels", "levels"],
+)
+def test_of_whom_the_top_alone_is_told(shape, is_short):
+    """Of one level of few labels."""
+    assert Reader(make_manifest(2, **shape), 1).is_short is is_short

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anytime.policy import Ahead, Walk, limit
+from anytime.policy import Ahead, HeadOutputInvalid, Reader, Walk, limit
 from tests.policy.conftest import make_manifest, planned, said
 
 SURE, UNSURE = [0.9, 0.05, 0.05], [0.4, 0.3, 0.3]
@@ -181,3 +182,60 @@ def test_a_glance_spares_the_question_and_nothing_else(fields, shows, tops, over
             walk.heard(said(exit, [tops[exit - 1], rest, rest], commitment=0.7), ahead)
         ends.append((walk.decision, walk.macs, [outcome.exit for outcome in walk.outcomes]))
     assert ends[0] == ends[1]
+
+
+@given(
+    st.lists(st.lists(st.floats(-4, 4, width=32), min_size=3, max_size=3), min_size=3, max_size=3),
+    st.sampled_from([0, 0, 0, 1, 2, 3]),
+    st.sampled_from([0.0, 0.4, 0.5, 0.75, 0.9, 1.0]),
+    st.sampled_from([{}, {"min_exit": 2}, {"max_exit": 2}, {"patience": 2}, {"max_macs": 220}, {"entropy": 0.3}]),
+)
+def test_passing_an_exit_is_hearing_it(logits, broken, threshold, more):
+    """Two rows under one policy: one hears every exit, the other passes those that it may. They decide and say the same,
+    and an exit that is ``broken`` passes neither way.
+    """
+    manifest = make_manifest(3)
+    plan = planned(manifest, confidence=threshold, **more)
+    hears, passes, passed = Walk(plan), Walk(plan), 0
+    while hears.decision is None:
+        assert run_leg(hears) == run_leg(passes)
+        leg, following = passes.leg, passes.next_leg
+        spoken = np.array(logits[leg.exit - 1], dtype=np.float32)
+        if leg.exit == broken:
+            spoken[1] = np.nan
+        reader = Reader(manifest, leg.exit)
+        if passes.passes(reader, spoken):
+            passed += 1
+        elif leg.exit == broken:
+            with pytest.raises(HeadOutputInvalid):
+                reader.read({"logits": spoken})
+            return
+        else:
+            passes.heard(reader.read({"logits": spoken}), following.ahead if following else None)
+        hears.heard(reader.read({"logits": spoken}), following.ahead if following else None)
+        assert (hears.decision, hears.leg, hears.has_said) == (passes.decision, passes.leg, passes.has_said)
+    assert [(o.exit, o.confidence, o.outputs["logits"].tolist()) for o in passes.outcomes] == [
+        (o.exit, o.confidence, o.outputs["logits"].tolist()) for o in hears.outcomes
+    ]
+    assert passes.answer().outcome.exit == hears.answer().outcome.exit
+    assert passed == 0 or more.keys() <= {"min_exit", "max_exit"}
+
+
+def test_an_outcome_is_read_once():
+    """What an exit said that was passed is looked at when somebody asks, and then stays."""
+    manifest = make_manifest(3)
+    walk = Walk(planned(manifest, confidence=0.9))
+    run_leg(walk)
+    assert walk.passes(Reader(manifest, 1), np.zeros(3, np.float32))
+    (outcome,) = walk.outcomes
+    assert outcome is walk.outcomes[0]
+    assert (outcome.exit, outcome.confidence) == (1, pytest.approx(1 / 3))
+
+
+def test_no_exit_of_many_labels_is_passed():
+    """Its sum is another, in the last bit, by another way."""
+    manifest = make_manifest(3, labels=65)
+    walk = Walk(planned(manifest, confidence=0.9))
+    run_leg(walk)
+    assert not walk.passes(Reader(manifest, 1), np.zeros(65, np.float32))
+    assert not walk.has_said

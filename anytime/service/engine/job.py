@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from anytime.model_store.tensors import Dims
-from anytime.policy import Ahead, Decision, Outcome, Walk
+from anytime.policy import Ahead, Decision, Outcome, Reader, Walk
 from anytime.service.engine.messages import RowAnswer, RowTrace, Work
 from anytime.service.engine.program import Piece, Program
 from anytime.service.engine.served import Served
@@ -77,6 +77,20 @@ class Job:
             self._piece = 0
             self.piece = self.legs[self._leg][0]
         return decision
+
+    def passes(self, reader: Reader, logits: np.ndarray) -> bool:
+        """Whether the consulted exit lets the row go on, by its top probability alone; then it stands before the next leg.
+
+        ``logits``: (labels,), all that the exit has said.
+        """
+        if not self.walk.passes(reader, logits):
+            return False
+        if self.first_at is None:
+            self.first_at = time.perf_counter()
+        self._leg += 1
+        self._piece = 0
+        self.piece = self.legs[self._leg][0]
+        return True
 
     def go_on(self) -> None:
         """No exit was due: stand before the leg's next piece."""

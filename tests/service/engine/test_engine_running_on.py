@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
+import numpy as np
 import pytest
 
+from anytime.service.metrics import Metrics
 from tests.bundles.spelled import row, rows, sure, unsure
+from tests.service import spinner
 from tests.service.engine.engines import LONG_MS, answers_of, engine_of, run, runner_of, serve, submit, told
 
 EASY = row(sure(0), sure(0), sure(0))
@@ -162,3 +166,23 @@ def test_a_request_knows_whether_a_worker_was_idle(spelled_bundle):
                 await answers_of(engine, each)
 
     run(main())
+
+
+def test_the_first_prediction_is_when_exit_1_spoke(tmp_path):
+    """Also where nothing but its top probability was looked at, and the row ran on."""
+    metrics, spoke_within_s = Metrics(), []
+
+    async def main():
+        served = serve(spinner.build(tmp_path / "bundle"))
+        async with engine_of(workers=1, metrics=metrics) as engine:
+            hold = runner_of(served).hold("body.onnx")
+            ticket = submit(engine, served, {"x": np.array([spinner.row()], np.float32)}, confidence=0.9)
+            await hold.reached()
+            spoke_within_s.append(time.perf_counter() - ticket.arrived)
+            hold.release()
+            await answers_of(engine, ticket)
+
+    run(main())
+    found = {sample.name: sample.value for family in metrics.collect() for sample in family.samples}
+    assert found["anytime_first_prediction_seconds_count"] == 1
+    assert found["anytime_first_prediction_seconds_sum"] <= spoke_within_s[0]
