@@ -40,7 +40,7 @@ class Service:
         """``exposition``: what ``/metrics`` answers with where this is one process of several; by default its own count."""
         self._settings = settings
         self.metrics = Metrics()
-        self._exposition = exposition or self._own_exposition
+        self._exposition = exposition or self.own_exposition
         self.engine = Engine(settings.workers, Bounds(settings.queue_rows, int(settings.state_bytes)), self.metrics)
         self._default = merge([parse_policy(settings.default_policy)])
         store = Store(settings.store)
@@ -80,8 +80,8 @@ class Service:
             await asyncio.sleep(0.01)
         self.engine.end_all()
 
-    async def _own_exposition(self) -> bytes:
-        """Rendered off the event loop: a long exposition must not delay an answer."""
+    async def own_exposition(self) -> bytes:
+        """What this process has counted. Rendered off the event loop: a long exposition must not delay an answer."""
         return await asyncio.to_thread(self.metrics.exposition)
 
     def _serve(self, bundle: Bundle) -> Served:

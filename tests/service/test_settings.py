@@ -18,11 +18,20 @@ def test_workers_share_the_cpus():
     assert Settings(intra_op_threads=1024).workers == 1
 
 
+@pytest.mark.parametrize("processes", [1, 2, 3, 4, 256])
+def test_workers_of_several_processes(processes):
+    """Each has as many as one alone would, but no more than twice its part of the CPUs, and one at least."""
+    cpus = Settings().workers
+    workers = Settings(processes=processes).workers
+    assert 1 <= workers <= cpus
+    assert workers == cpus or (workers - 1) * processes < 2 * cpus <= workers * processes
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("port", 65_536), ("port", -1), ("workers", 0), ("queue_rows", 0), ("batch_rows", 0), ("body_bytes", 10),
-        ("body_timeout_s", 0), ("heartbeat_s", float("inf")), ("drain_s", -1), ("cors_origins", "a.example"),
+        ("port", 65_536), ("port", -1), ("workers", 0), ("processes", 0), ("queue_rows", 0), ("batch_rows", 0),
+        ("body_bytes", 10), ("body_timeout_s", 0), ("heartbeat_s", float("inf")), ("drain_s", -1), ("cors_origins", "a.example"),
         ("cors_origins", "https://a.example/path"), ("api_keys", "secret"), ("log_level", "loud"),
         ("log_format", "xml"), ("default_policy", {"confidence": 2}), ("default_policy", "[1]"), ("host", ""),
         ("default_policy", {"exact": True, "patience": 1}), ("surprise", 1),

@@ -26,7 +26,6 @@ class PortlessServer(Server):
     def __init__(self, settings: Settings, door: socket.socket, line: socket.socket) -> None:
         service = Service(settings, self._of_all)
         super().__init__(settings, service, on_lost=self._lost)
-        self._metrics = service.metrics
         self._doorway = Doorway(door, self._protocol, self._report, self._abandoned)
         self._line_socket = line
         self._waiting: dict[int, asyncio.Future[str]] = {}
@@ -80,7 +79,7 @@ class PortlessServer(Server):
     async def _of_all(self) -> bytes:
         """The metrics of all processes; of this one alone where the supervisor is gone or cannot add them up."""
         text = "" if self._hearing.done() else await self._asked_for()
-        return text.encode() if text else await asyncio.to_thread(self._metrics.exposition)
+        return text.encode() if text else await self._service.own_exposition()
 
     def _asked_for(self) -> asyncio.Future[str]:
         self._asked += 1
@@ -93,7 +92,7 @@ class PortlessServer(Server):
         try:
             while (message := await self._line.receive()) is not None:
                 if isinstance(message, Count):
-                    counted = await asyncio.to_thread(families, self._metrics.registry)
+                    counted = await asyncio.to_thread(families, self._service.metrics.registry)
                     self._line.send(Counted(message.number, counted))
                 elif isinstance(message, Summed):
                     self._answer(message.number, message.text)

@@ -7,7 +7,6 @@ import contextlib
 import http.client
 import json
 import os
-import re
 import signal
 import sys
 import time
@@ -291,12 +290,3 @@ def test_a_process_that_cannot_start_ends_the_start(tmp_path: Path) -> None:
     with listener:
         began = Supervisor(settings, [listener], command=(sys.executable, "-c", "raise SystemExit(3)")).run()
         assert asyncio.run(asyncio.wait_for(began, PATIENCE_S)) == 1
-
-
-def test_connections_wait_for_the_first_process(store: Store, tmp_path: Path) -> None:
-    """A client that comes while they start is answered by the first that can."""
-    with serve(store.root, tmp_path / "log", *FLAGS) as served:
-        assert httpx.get(f"{served.url}/healthz", timeout=PATIENCE_S).json() == {"live": True}
-        began = time.monotonic()
-        expect(lambda: re.search('"message":"serving"', served.log.read_text()))
-        assert time.monotonic() - began < PATIENCE_S
