@@ -31,7 +31,8 @@ def test_workers_of_several_processes(processes):
     ("name", "value"),
     [
         ("port", 65_536), ("port", -1), ("workers", 0), ("processes", 0), ("queue_rows", 0), ("batch_rows", 0),
-        ("body_bytes", 10), ("body_timeout_s", 0), ("heartbeat_s", float("inf")), ("drain_s", -1), ("cors_origins", "a.example"),
+        ("body_bytes", 10), ("body_timeout_s", 0), ("heartbeat_s", float("inf")), ("drain_s", -1),
+        ("cors_origins", "a.example"),
         ("cors_origins", "https://a.example/path"), ("api_keys", "secret"), ("log_level", "loud"),
         ("log_format", "xml"), ("default_policy", {"confidence": 2}), ("default_policy", "[1]"), ("host", ""),
         ("default_policy", {"exact": True, "patience": 1}), ("surprise", 1),
