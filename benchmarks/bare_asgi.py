@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime as ort
 import uvicorn
 
+from anytime.model_store.blocked import runnable
 from anytime.service.allocator import keep_freed_memory
 from benchmarks.nets import SIDE
 from benchmarks.staging import session
@@ -30,8 +32,8 @@ class BareLoop:
     """A bundle of ``benchmarks.nets``: its bodies in order, and the last head or all of them."""
 
     def __init__(self, folder: Path, stages: int) -> None:
-        self._bodies = [session(str(folder / f"body{stage}.onnx")) for stage in range(1, stages + 1)]
-        self._heads = [session(str(folder / f"head{stage}.onnx")) for stage in range(1, stages + 1)]
+        self._bodies = [_session(folder / f"body{stage}.onnx") for stage in range(1, stages + 1)]
+        self._heads = [_session(folder / f"head{stage}.onnx") for stage in range(1, stages + 1)]
 
     def full(self, pixels: bytes) -> int:
         """The label of one row of raw float32, at full depth."""
@@ -46,6 +48,10 @@ class BareLoop:
         for body, head in zip(self._bodies, self._heads, strict=True):
             state = body.run(["y"], {"x": state})[0]
             tell(int(head.run(["logits"], {"y": state})[0].argmax()))
+
+
+def _session(file: Path) -> ort.InferenceSession:
+    return session(runnable(file, file.name))
 
 
 def _tensor(pixels: bytes) -> np.ndarray:

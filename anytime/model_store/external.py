@@ -17,11 +17,16 @@ def external_files(model: onnx.ModelProto, file: str, listed: Mapping[str, File]
 
     Raises ``ExternalDataOutside`` for data outside the bundle, not listed, or beyond the end of its file.
     """
-    return frozenset(
-        _located(tensor, file, listed)
-        for tensor in _tensors(model)
-        if tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data
-    )
+    return frozenset(_located(tensor, file, listed) for tensor in _tensors(model) if _is_external(tensor))
+
+
+def has_external_data(model: onnx.ModelProto) -> bool:
+    """Whether any tensor's data is in another file."""
+    return any(map(_is_external, _tensors(model)))
+
+
+def _is_external(tensor: onnx.TensorProto) -> bool:
+    return bool(tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data)
 
 
 def _located(tensor: onnx.TensorProto, file: str, listed: Mapping[str, File]) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from anytime.model_store import Bundle, Flow, Node
+from anytime.model_store.blocked import runnable
 from anytime.model_store.telemetry import silence_runtime
 from anytime.model_store.tensors import ROW_AXIS
 from anytime.policy import Trace
@@ -94,11 +95,11 @@ def starts(bundle: Bundle, inputs: Mapping[str, np.ndarray]) -> dict[int, np.nda
 
 
 def open_sessions(bundle: Bundle) -> dict[str, ort.InferenceSession]:
-    """Each file of the stages as a session of one thread."""
+    """Each file of the stages as a session of one thread, of the same model as the service's."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
     return {
-        file: ort.InferenceSession(str(bundle.path(file)), options, providers=["CPUExecutionProvider"])
+        file: ort.InferenceSession(runnable(bundle.path(file), file), options, providers=["CPUExecutionProvider"])
         for file in {node.graph.file for node in bundle.flow.nodes}
     }

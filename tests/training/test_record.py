@@ -3,8 +3,9 @@ import pytest
 
 from anytime.model_store import Store
 from anytime.policy import load_trace
+from anytime.service.engine.runner import Runner
 from anytime.training.record import Recorder, join, record
-from tests.bundles import BUNDLES
+from tests.bundles import BUNDLES, residual
 from tests.doubles import run_stages
 
 
@@ -43,3 +44,13 @@ def test_rows_may_come_in_pieces(stress_store):
     assert joined.ms.shape == whole.ms.shape
     for name, values in whole.outputs.items():
         np.testing.assert_array_equal(joined.outputs[name], values)
+
+
+def test_a_trace_is_the_service_s_to_the_bit(tmp_path):
+    """Of maps laid out for ONNX Runtime too: a threshold from a trace parts served rows as it parted the trace's."""
+    bundle = residual.build(tmp_path / "bundle")
+    runner, state = Runner(bundle), residual.image()
+    trace = record(bundle, {"image": state})
+    for exit in range(2):
+        (state, logits), _ = runner.prepare(f"stage{exit + 1}.onnx", ["y", "logits"])({"x": state})
+        np.testing.assert_array_equal(trace.outputs["logits"][:, exit], logits)

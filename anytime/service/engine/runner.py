@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from anytime.model_store.blocked import runnable
 from anytime.model_store.bundle import Bundle
 from anytime.model_store.errors import GraphMismatch, GraphUnreadable
 from anytime.model_store.telemetry import silence_runtime
@@ -24,7 +25,7 @@ class Runner:
     """One ``InferenceSession`` per distinct file: explicit threads, no spinning, no arena (its high-water mark stays)."""
 
     def __init__(self, bundle: Bundle, intra_op_threads: int = 1) -> None:
-        """Raises ``GraphUnreadable`` where ONNX Runtime refuses a file that ``onnx`` could read."""
+        """Raises ``GraphUnreadable`` where ``onnx`` or ONNX Runtime refuses a file."""
         self._sessions: dict[str, ort.InferenceSession] = {}
         self.started = 0
         """Runs begun on all threads; counted anew from the warm-up on."""
@@ -33,8 +34,9 @@ class Runner:
             file = node.graph.file
             if file in self._sessions:
                 continue
+            model = runnable(bundle.path(file), file)
             try:
-                session = ort.InferenceSession(str(bundle.path(file)), options, providers=["CPUExecutionProvider"])
+                session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
             except Exception as error:  # ORT raises a dozen unrelated types here
                 fault = _first_line(error).replace(str(bundle.path(file)), file)
                 raise GraphUnreadable(f"ONNX Runtime cannot load {file}: {fault}") from error
