@@ -2,9 +2,9 @@
 
 Raw tensors in, JSON out; full depth, and every exit streamed. The bare threads run the same graphs in a loop, in process:
 full depth runs the last head alone, a stream every head. The limit is the same loop behind the barest HTTP server that there
-is. The service has its turn twice: as one process, and as two on one port. All take turns of a few hundred answers, for the
-machine's own speed drifts, and what is under way at the end of a turn must not weigh; and servers are started anew again and
-again, for where its memory came to lie makes a process slower or faster for all its life.
+is. The service has its turn twice: as one process, and as two on one port. All take turns of a few hundred answers, for
+what is under way at the end of a turn must not weigh, there and back again, for the machine's own speed drifts; and servers
+are started anew again and again, for where its memory came to lie makes a process slower or faster for all its life.
 """
 
 from __future__ import annotations
@@ -30,20 +30,19 @@ from benchmarks.measure import ratio, write_result
 from benchmarks.nets import NETS, Net, image
 from benchmarks.serving import free_port, served
 
-CONNECTIONS, ROUNDS = 8, 2
-"""``ROUNDS``: turns of each, a life."""
+CONNECTIONS = 8
 
 
 class Turns(NamedTuple):
     """How a network is measured."""
 
     lives: int
-    """How often the servers are started."""
+    """How often the servers are started. Everybody has two turns in each."""
     seconds: int
     """Of each turn: some 400 answers."""
 
 
-TURNS = {"2 ms": Turns(8, 1), "10 ms": Turns(4, 4)}
+TURNS = {"2 ms": Turns(12, 1), "10 ms": Turns(6, 3)}
 QUIET_S = 0.25
 """After a turn: a server that does not see clients leave still computes for them, at the cost of whoever is next."""
 SCRIPT = """
@@ -59,34 +58,45 @@ def main() -> None:
     if shutil.which("wrk") is None:
         sys.exit("wrk is missing: install it (apt-get install wrk, brew install wrk) and run again")
     keep_freed_memory()
-    rows = [row for name in TURNS for row in _measure(name, NETS[name], TURNS[name])]
+    measured = {name: _measure(NETS[name], turns) for name, turns in TURNS.items()}
     write_result(
         "http",
         ["network", "asked for", "two bare threads, /s", "raw ASGI, /s", "of bare", "Anytime, /s", "of bare", "of raw ASGI",
          "two processes, /s", "of bare", "of raw ASGI", "of full depth: bare", "raw ASGI", "Anytime", "two processes"],
-        rows,
+        [row for name, rates in measured.items() for row in _rows(name, rates)],
         f"9 stages, {CONNECTIONS} connections, raw float32 of 1 x 3 x 32 x 32, wrk on the same cores. Full depth runs 9 "
         "bodies and a head, streams all 9 heads. Bare: these graphs in a loop in two threads, no HTTP. Raw ASGI: that loop "
         "behind uvicorn, without policies, metrics, errors or limits. "
-        "Two processes: --processes 2. Medians over rounds in which each has its turn, "
-        + " and ".join(f"{turns.lives * ROUNDS} of {turns.seconds} s with {name}" for name, turns in TURNS.items())
-        + f"; servers started anew every {ROUNDS}",
+        "Two processes: --processes 2. Medians over lives of the servers, in each of which everybody has a turn there "
+        "and one back: "
+        + " and ".join(f"{turns.lives} of {turns.seconds} s a turn with {name}" for name, turns in TURNS.items())
+        + "; what full depth has of bare is known to "
+        + " and ".join(f"+-{_error(rates):.3f} with {name}" for name, rates in measured.items()),
     )  # fmt: skip
 
 
-def _measure(name: str, net: Net, turns: Turns) -> list[list[str | float | None]]:
-    """A row for full depth, and one for streams."""
+Rates = dict[str, list[float]]
+"""Answers a second of everybody, a figure a life: ``raw`` at full depth, ``raw, streamed``."""
+WHO = ("bare", "raw", "own", "two")
+
+
+def _measure(net: Net, turns: Turns) -> Rates:
+    rates: Rates = {}
     with tempfile.TemporaryDirectory() as temp:
         folder = Path(temp)
         bundle = net.bundle(folder / "bundle")
         Store(folder / "store").publish(bundle.folder)
         (folder / "body").write_bytes(image().tobytes())
         (folder / "post.lua").write_text(SCRIPT.format(body=folder / "body"))
-        rates: dict[str, list[float]] = {}
         for _ in range(turns.lives):
             for key, rate in _life(folder, net, turns.seconds):
                 rates.setdefault(key, []).append(rate)
-    full, streamed = ([rates[f"{who}{how}"] for who in ("bare", "raw", "own", "two")] for how in ("", ", streamed"))
+    return rates
+
+
+def _rows(name: str, rates: Rates) -> list[list[str | float | None]]:
+    """A row for full depth, and one for streams."""
+    full, streamed = ([rates[f"{who}{how}"] for who in WHO] for how in ("", ", streamed"))
     return [
         [name, "full depth", *_row(*full), None, None, None, None],
         [
@@ -96,6 +106,15 @@ def _measure(name: str, net: Net, turns: Turns) -> list[list[str | float | None]
             *(round(ratio(s, f), 3) for s, f in zip(streamed, full, strict=True)),
         ],
     ]
+
+
+def _error(rates: Rates) -> float:
+    """The standard error of the service's rates at full depth over bare, the larger of one process and two."""
+    lives = len(rates["bare"])
+    return max(
+        statistics.stdev(own / bare for own, bare in zip(rates[who], rates["bare"], strict=True)) / lives**0.5
+        for who in ("own", "two")
+    )
 
 
 def _row(bare: Sequence[float], raw: Sequence[float], own: Sequence[float], two: Sequence[float]) -> list[float | None]:
@@ -113,18 +132,23 @@ def _row(bare: Sequence[float], raw: Sequence[float], own: Sequence[float], two:
 
 
 def _life(folder: Path, net: Net, seconds: int) -> Iterator[tuple[str, float]]:
-    """Answers a second of everybody, one after another."""
+    """Answers a second of everybody over two turns, there and back: a steady drift of the machine meets all alike."""
     script, path = folder / "post.lua", f"/v1/models/{net.name}/predict"
     with (
         served(folder / "store") as url,
         served(folder / "store", "--processes", "2") as two_url,
         _bare_asgi(folder / "bundle", net) as bare_url,
     ):
-        for how, query in ROUNDS * (("", ""), (", streamed", "?stream=true")):
-            yield f"bare{how}", _two_threads(folder / "bundle", net, seconds, all_heads=bool(query))
-            yield f"raw{how}", _wrk(f"{bare_url}{query}", script, seconds)
-            yield f"own{how}", _wrk(f"{url}{path}{query}", script, seconds)
-            yield f"two{how}", _wrk(f"{two_url}{path}{query}", script, seconds)
+        urls = {"raw": bare_url, "own": f"{url}{path}", "two": f"{two_url}{path}"}
+        for how, query in (("", ""), (", streamed", "?stream=true")):
+            rates: dict[str, list[float]] = {}
+            for who in (*WHO, *reversed(WHO)):
+                if who == "bare":
+                    rate = _two_threads(folder / "bundle", net, seconds, all_heads=bool(query))
+                else:
+                    rate = _wrk(f"{urls[who]}{query}", script, seconds)
+                rates.setdefault(who, []).append(rate)
+            yield from ((f"{who}{how}", statistics.mean(both)) for who, both in rates.items())
 
 
 @contextlib.contextmanager
