@@ -37,7 +37,7 @@ class Turns(NamedTuple):
     """How a network is measured."""
 
     lives: int
-    """How often the servers are started. Everybody has two turns in each."""
+    """How often the servers are started. Everybody has two turns in each, and two of streams."""
     seconds: int
     """Of each turn: some 400 answers."""
 
@@ -70,8 +70,8 @@ def main() -> None:
         "Two processes: --processes 2. Medians over lives of the servers, in each of which everybody has a turn there "
         "and one back: "
         + " and ".join(f"{turns.lives} of {turns.seconds} s a turn with {name}" for name, turns in TURNS.items())
-        + "; what full depth has of bare is known to "
-        + " and ".join(f"+-{_error(rates):.3f} with {name}" for name, rates in measured.items()),
+        + "; the standard error of what full depth has of bare is "
+        + " and ".join(f"{_error(rates):.3f} with {name}" for name, rates in measured.items()),
     )  # fmt: skip
 
 
@@ -88,8 +88,9 @@ def _measure(net: Net, turns: Turns) -> Rates:
         Store(folder / "store").publish(bundle.folder)
         (folder / "body").write_bytes(image().tobytes())
         (folder / "post.lua").write_text(SCRIPT.format(body=folder / "body"))
-        for _ in range(turns.lives):
-            for key, rate in _life(folder, net, turns.seconds):
+        for life in range(turns.lives):
+            first = life % len(WHO)
+            for key, rate in _life(folder, net, turns.seconds, (*WHO[first:], *WHO[:first])):
                 rates.setdefault(key, []).append(rate)
     return rates
 
@@ -109,10 +110,10 @@ def _rows(name: str, rates: Rates) -> list[list[str | float | None]]:
 
 
 def _error(rates: Rates) -> float:
-    """The standard error of the service's rates at full depth over bare, the larger of one process and two."""
+    """Of the median of the service's rates at full depth over bare, the larger of one process and two."""
     lives = len(rates["bare"])
     return max(
-        statistics.stdev(own / bare for own, bare in zip(rates[who], rates["bare"], strict=True)) / lives**0.5
+        1.25 * statistics.stdev(own / bare for own, bare in zip(rates[who], rates["bare"], strict=True)) / lives**0.5
         for who in ("own", "two")
     )
 
@@ -131,7 +132,7 @@ def _row(bare: Sequence[float], raw: Sequence[float], own: Sequence[float], two:
     ]
 
 
-def _life(folder: Path, net: Net, seconds: int) -> Iterator[tuple[str, float]]:
+def _life(folder: Path, net: Net, seconds: int, order: Sequence[str]) -> Iterator[tuple[str, float]]:
     """Answers a second of everybody over two turns, there and back: a steady drift of the machine meets all alike."""
     script, path = folder / "post.lua", f"/v1/models/{net.name}/predict"
     with (
@@ -142,7 +143,7 @@ def _life(folder: Path, net: Net, seconds: int) -> Iterator[tuple[str, float]]:
         urls = {"raw": bare_url, "own": f"{url}{path}", "two": f"{two_url}{path}"}
         for how, query in (("", ""), (", streamed", "?stream=true")):
             rates: dict[str, list[float]] = {}
-            for who in (*WHO, *reversed(WHO)):
+            for who in (*order, *reversed(order)):
                 if who == "bare":
                     rate = _two_threads(folder / "bundle", net, seconds, all_heads=bool(query))
                 else:

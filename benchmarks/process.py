@@ -18,6 +18,7 @@ from anytime.training.digits import make_digits
 from benchmarks import mlp
 from benchmarks.load import EARLY, FULL, Load
 from benchmarks.measure import write_result
+from benchmarks.nets import Net, image
 from benchmarks.serving import free_port, start, wait_until_ready
 
 STARTS = 7
@@ -26,6 +27,8 @@ STEPS, STEP = 10, 10_000
 SETTLED = 2
 """Steps after which memory should no longer grow."""
 READY_S, BASE_MB, PER_WEIGHT = 2.0, 150.0, 2.5
+RESIDUAL = Net("residual", 4, 3, 352)
+"""Its maps are laid out at once, so its graphs are not loaded from their files."""
 PNG, RAW = "image/png", "application/octet-stream"
 Row = list[str | int | float | None]
 
@@ -50,11 +53,19 @@ def main() -> None:
         digits = Store(folder / "digits")
         demo = make_digits(folder / "demo", digits)
         large = Store(folder / "large").publish(mlp.large(folder / "large-bundle").folder)
+        residual = Store(folder / "residual").publish(RESIDUAL.bundle(folder / "residual-bundle").folder)
         rows: list[Row] = [
             ["ready after exec, demo bundle, s", round(_ready_s(digits), 2), READY_S],
             _memory("demo bundle", digits, demo, (folder / "demo" / "digit-7.png").read_bytes(), PNG),
             _memory(
                 f"{_weights_mb(large):.0f} MB of weights", Store(folder / "large"), large, mlp.image().tobytes(), RAW
+            ),
+            _memory(
+                f"{_weights_mb(residual):.0f} MB of residual blocks",
+                Store(folder / "residual"),
+                residual,
+                image().tobytes(),
+                RAW,
             ),
             *_flatness(folder),
         ]

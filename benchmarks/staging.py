@@ -51,7 +51,7 @@ def main() -> None:
         "leave that way out, by comparing with the whole network in the same engine. The least is what any engine in Python "
         "adds: the bare loop that looks at the clock and reads each head's top probability, and does nothing else. Without "
         "early blocks: the bare loop over the files as they are, maps not laid out at once for ONNX Runtime; 3 ms has 24 "
-        "channels, which do not fill its blocks, and gains nothing",
+        "channels, and its maps are never laid out so",
     )  # fmt: skip
 
 

@@ -1,10 +1,10 @@
-"""A graph as ONNX Runtime runs it fastest where it is one stage of several: maps that come in get its own layout at once.
+"""A graph as ONNX Runtime runs it fastest where it is one stage of several: a residual block's map is laid out at once.
 
 On x86-64 ONNX Runtime computes convolutions in a layout of its own, channels in blocks of 8 or 16. A whole network is laid
-out once, but each stage begins anew, and a map that comes in is laid out only for the convolutions that read it. Where an
-Add or Concat reads it too, that operator runs in the plain layout: its other side is laid back, the sum or the Relu behind
-it is not joined to a convolution, and the result is laid out once more. A max pool of one pixel gives the map as it is and
-is computed in blocks; where it comes first, all that reads the map stays there.
+out once, but each stage begins anew, and a map that comes in is laid out only for the convolutions that read it. A residual
+block adds the map to what they make of it, and that sum runs in the plain layout: its other side is laid back, the sum and
+the Relu behind it are not joined to a convolution, and the result is laid out once more. An average over one pixel gives the
+map as it is and is computed in blocks; where it comes first, the block stays there.
 """
 
 from __future__ import annotations
@@ -19,35 +19,53 @@ from anytime.model_store.external import has_external_data
 from anytime.model_store.onnx_file import parse_model
 
 _BLOCK = 16
-"""Channels in a block with AVX-512; with AVX2 half as many. Maps of other multiples cannot stay in blocks, and lose."""
-_COMPUTED = frozenset({"Conv", "BatchNormalization"})
-_JOINING = frozenset({"Add", "Sum", "Concat"})
+"""Channels in a block with AVX-512, and two blocks with AVX2. Maps that do not fill their blocks lose by it."""
+_LARGEST = 256 * 1024**2
+"""Bytes of a file: it is held in memory twice more while it is laid out, and of a large one's time little is saved."""
+_ELEMENTWISE = frozenset({"BatchNormalization", "Relu", "Clip"})
+_STANDARD = ("", "ai.onnx")
 
 
 def runnable(location: Path, path: str) -> Path | bytes:
-    """What to make a session of: the ONNX file itself, or its model with maps laid out at once where that helps.
+    """What to make a session of: the ONNX file itself, or its model with residual blocks' maps laid out at once.
 
-    Messages call it ``path``. Both compute the same but for rounding, which follows the layout; a -inf in such a map counts
-    as the least float32. A model with weights in other files stays as it is. Raises ``GraphUnreadable``.
+    Messages call it ``path``. Both compute the same but for rounding, which follows the layout. A model with weights in
+    other files stays as it is, and a large one. Raises ``GraphUnreadable``, and ``OSError`` where the file is gone.
     """
-    if platform.machine().lower() not in {"x86_64", "amd64"}:
+    if platform.machine().lower() not in {"x86_64", "amd64"} or location.stat().st_size > _LARGEST:
         return location
     data = location.read_bytes()
     model = parse_model(data, path)
-    maps = [value.name for value in model.graph.input if _is_blockable(value) and _is_joined(value.name, model.graph)]
+    maps = _residual_maps(model.graph)
     if not maps or has_external_data(model):
         return location
     for number, name in enumerate(maps):
-        _pool_first(name, _unused(f"map{number}", data), model.graph)
+        _average_first(name, _unused(f"map{number}", data), model.graph)
     laid_out: bytes = model.SerializeToString()
     return laid_out
+
+
+def _residual_maps(graph: onnx.GraphProto) -> list[str]:
+    """The inputs that are added to what plain convolutions make of them."""
+    maps = {value.name for value in graph.input if _is_blockable(value)}
+    if not maps:
+        return []
+    channels = {one.name: one.dims[0] for one in graph.initializer if len(one.dims) == 4}
+    made = {node.output[0]: node for node in graph.node if node.output}
+    found = set()
+    for node in graph.node:
+        if node.op_type in ("Add", "Sum") and node.domain in _STANDARD and len(node.input) == 2:
+            for name, other in (node.input, reversed(node.input)):
+                if name in maps and _follows(other, name, made, channels):
+                    found.add(name)
+    return sorted(found)
 
 
 def _is_blockable(value: onnx.ValueInfoProto) -> bool:
     """A float32 map (rows, channels, height, width) whose channels fill blocks."""
     tensor = value.type.tensor_type
     dims = tensor.shape.dim
-    return (
+    return bool(
         tensor.elem_type == onnx.TensorProto.FLOAT
         and len(dims) == 4
         and dims[1].dim_value > 0
@@ -55,17 +73,32 @@ def _is_blockable(value: onnx.ValueInfoProto) -> bool:
     )
 
 
-def _is_joined(name: str, graph: onnx.GraphProto) -> bool:
-    kinds = {node.op_type for node in graph.node if name in node.input and node.domain in ("", "ai.onnx")}
-    return bool(kinds & _COMPUTED and kinds & _JOINING)
+def _follows(tensor: str, name: str, made: dict[str, onnx.NodeProto], channels: dict[str, int]) -> bool:
+    """Whether a tensor follows from the map ``name`` by convolutions alone, and what may stand between them.
+
+    ``channels``: that each weight makes. Other operators leave the blocks, and then laying out at once costs more.
+    """
+    convolved = False
+    while tensor in made:
+        node = made[tensor]
+        plain = node.op_type in _ELEMENTWISE
+        if node.op_type == "Conv":
+            plain = channels.get(node.input[1], 1) % _BLOCK == 0 and not any(
+                one.name == "group" and one.i != 1 for one in node.attribute
+            )
+            convolved = True
+        if not plain or node.domain not in _STANDARD:
+            return False
+        tensor = node.input[0]
+    return convolved and tensor == name
 
 
-def _pool_first(name: str, pooled: str, graph: onnx.GraphProto) -> None:
+def _average_first(name: str, laid_out: str, graph: onnx.GraphProto) -> None:
     for node in graph.node:
         for place, read in enumerate(node.input):
             if read == name:
-                node.input[place] = pooled
-    graph.node.insert(0, helper.make_node("MaxPool", [name], [pooled], kernel_shape=[1, 1]))
+                node.input[place] = laid_out
+    graph.node.insert(0, helper.make_node("AveragePool", [name], [laid_out], kernel_shape=[1, 1]))
 
 
 def _unused(name: str, data: bytes) -> str:

@@ -26,7 +26,7 @@ def keep_freed_memory() -> None:
 
 
 def return_freed_memory() -> None:
-    """Gives all free pages back to the system: after a bundle was unloaded."""
+    """Gives all free pages back to the system: after a bundle was loaded or unloaded."""
     libc = _glibc()
     if libc is not None:
         libc.malloc_trim(0)

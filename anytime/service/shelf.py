@@ -109,6 +109,7 @@ class Shelf:
             bundle = await loop.run_in_executor(self._thread, self._store.open, *version)
             self._make_room(version, memory_bytes(bundle))
             served = await loop.run_in_executor(self._thread, self._make, bundle)
+            await loop.run_in_executor(self._thread, return_freed_memory)
         except Loading:
             raise
         except Exception as error:  # whatever a bundle makes a library raise: the service and the other bundles go on

@@ -34,12 +34,15 @@ class Runner:
             file = node.graph.file
             if file in self._sessions:
                 continue
-            model = runnable(bundle.path(file), file)
             try:
+                model = runnable(bundle.path(file), file)
                 session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+            except GraphUnreadable:
+                raise
             except Exception as error:  # ORT raises a dozen unrelated types here
                 fault = _first_line(error).replace(str(bundle.path(file)), file)
                 raise GraphUnreadable(f"ONNX Runtime cannot load {file}: {fault}") from error
+            session._model_bytes = None  # else it holds what it was made of for as long as it lives
             self._sessions[file] = session
 
     def batches(self, file: str) -> bool:

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -102,6 +103,27 @@ def test_maps_are_laid_out_at_once(tmp_path):
     np.testing.assert_array_equal(outputs[0], blocked)
     np.testing.assert_allclose(outputs[0], plain, rtol=1e-5, atol=1e-6)
     assert not np.array_equal(outputs[0], plain)
+
+
+def test_what_a_session_was_made_of_is_let_go(tmp_path):
+    """Of a graph that was laid out in memory no copy stays beside the session."""
+    bundle = residual.build(tmp_path / "bundle")
+    Runner(bundle)  # whatever is remembered once
+    tracemalloc.start()
+    runner = Runner(bundle)
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert runner.batches("stage1.onnx")
+    assert held < bundle.path("stage1.onnx").stat().st_size / 2
+
+
+def test_a_file_that_is_gone(tmp_path):
+    """It is ``GraphUnreadable`` as any other that cannot be loaded, and names no place on this machine."""
+    bundle = residual.build(tmp_path / "bundle")
+    bundle.path("stage2.onnx").unlink()
+    with pytest.raises(GraphUnreadable, match=r"cannot load stage2\.onnx: .*No such file") as refused:
+        Runner(bundle)
+    assert str(tmp_path) not in str(refused.value)
 
 
 def test_a_fixed_row_axis_is_seen(tmp_path):
