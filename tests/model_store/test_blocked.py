@@ -167,6 +167,7 @@ def test_several_maps(tmp_path):
 
 OTHERS = {
     "24 channels": graph(channels=24),
+    "one channel, added to all": graph([conv("x", "c", "d"), op("Add", "x c", "y")], said=1),
     "float64": graph(dtype="float64"),
     "open channels": graph(said="c"),
     "only convolutions": graph([conv("x", "c"), conv("x", "e"), op("Add", "c e", "y")]),
@@ -182,7 +183,7 @@ OTHERS = {
     "an Add of somebody's own": graph([conv("x", "c"), op("Add", "x c", "y", domain="com.example")]),
     "a Conv of somebody's own": graph([conv("x", "c", domain="com.example"), op("Add", "x c", "y")]),
     "a vector": model([op("Conv", "x w", "c"), op("Add", "x c", "y")], {"x": ("float32", ["batch", 16])},
-                      {"y": ("float32", None)}),
+                      {"y": ("float32", None)}, {"w": np.ones((16, 16, 1, 1), np.float32)}),
     "a volume": model([op("Conv", "x w", "c"), op("Add", "x c", "y")], {"x": ("float32", ["batch", 16, 4, 4, 4])},
                       {"y": ("float32", None)}, {"w": np.ones((16, 16, 1, 1), np.float32)}),
 }  # fmt: skip
