@@ -51,7 +51,7 @@ class BareLoop:
 
 
 def _session(file: Path) -> ort.InferenceSession:
-    return session(runnable(file, file.name))
+    return session(runnable(file))
 
 
 def _tensor(pixels: bytes) -> np.ndarray:

@@ -31,6 +31,9 @@ from benchmarks.nets import NETS, Net, image
 from benchmarks.serving import free_port, served
 
 CONNECTIONS = 8
+WHO = ("bare", "raw", "own", "two")
+Rates = dict[str, list[float]]
+"""Answers a second, a figure a life, by who and how: ``raw`` at full depth, ``raw, streamed``."""
 
 
 class Turns(NamedTuple):
@@ -75,11 +78,6 @@ def main() -> None:
     )  # fmt: skip
 
 
-Rates = dict[str, list[float]]
-"""Answers a second of everybody, a figure a life: ``raw`` at full depth, ``raw, streamed``."""
-WHO = ("bare", "raw", "own", "two")
-
-
 def _measure(net: Net, turns: Turns) -> Rates:
     rates: Rates = {}
     with tempfile.TemporaryDirectory() as temp:
@@ -110,7 +108,7 @@ def _rows(name: str, rates: Rates) -> list[list[str | float | None]]:
 
 
 def _error(rates: Rates) -> float:
-    """Of the median of the service's rates at full depth over bare, the larger of one process and two."""
+    """The standard error of the median of the service's rates at full depth over bare: the larger of one process and two."""
     lives = len(rates["bare"])
     return max(
         1.25 * statistics.stdev(own / bare for own, bare in zip(rates[who], rates["bare"], strict=True)) / lives**0.5

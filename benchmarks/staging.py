@@ -118,16 +118,16 @@ async def _ask(engine: Engine, served: Served, policy: Policy, x: np.ndarray) ->
 
 def bare_loop(
     served: Served, x: np.ndarray, confidence: float | None = None, *, plain: bool = False
-) -> Callable[[], None]:  # fmt: skip
+) -> Callable[[], None]:
     """Every graph of a bundle in order, as a script would run them: no engine, no policy, no outcome.
 
     With ``confidence`` each exit is timed and its top probability read, by the fewest calls that give it. The sessions are
     the engine's; ``plain``: those of the files as they are.
     """
-    files = [(served.bundle.path(node.graph.file), node.graph) for node in served.flow.nodes]
+    model = (lambda path: path) if plain else runnable
     graphs = [
-        (session(path if plain else runnable(path, graph.file)), next(iter(graph.reads)), list(graph.writes))
-        for path, graph in files
+        (session(model(served.bundle.path(node.graph.file))), next(iter(node.graph.reads)), list(node.graph.writes))
+        for node in served.flow.nodes
     ]
     end = float("inf")
 

@@ -15,27 +15,33 @@ from pathlib import Path
 import onnx
 from onnx import helper
 
+from anytime.model_store.errors import GraphUnreadable
 from anytime.model_store.external import has_external_data
 from anytime.model_store.onnx_file import parse_model
 
 _BLOCK = 16
 """Channels in a block with AVX-512, and two blocks with AVX2. Maps that do not fill their blocks lose by it."""
 _LARGEST = 256 * 1024**2
-"""Bytes of a file: it is held in memory twice more while it is laid out, and of a large one's time little is saved."""
+"""Bytes of a file: its model is held in memory twice more while it is laid out, and little of its time is saved."""
 _ELEMENTWISE = frozenset({"BatchNormalization", "Relu", "Clip"})
 _STANDARD = ("", "ai.onnx")
 
 
-def runnable(location: Path, path: str) -> Path | bytes:
+def runnable(location: Path) -> Path | bytes:
     """What to make a session of: the ONNX file itself, or its model with residual blocks' maps laid out at once.
 
-    Messages call it ``path``. Both compute the same but for rounding, which follows the layout. A model with weights in
-    other files stays as it is, and a large one. Raises ``GraphUnreadable``, and ``OSError`` where the file is gone.
+    Both compute the same but for rounding, which follows the layout. A model with weights in other files stays as it is, and
+    a large one; what is no model is left for the session to refuse. Raises ``OSError`` where the file is gone.
     """
     if platform.machine().lower() not in {"x86_64", "amd64"} or location.stat().st_size > _LARGEST:
         return location
     data = location.read_bytes()
-    model = parse_model(data, path)
+    if b"Conv" not in data:  # tells most graphs without one sooner than they are parsed
+        return location
+    try:
+        model = parse_model(data, location.name)
+    except GraphUnreadable:
+        return location
     maps = _residual_maps(model.graph)
     if not maps or has_external_data(model):
         return location

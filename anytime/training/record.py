@@ -100,6 +100,6 @@ def open_sessions(bundle: Bundle) -> dict[str, ort.InferenceSession]:
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
     return {
-        file: ort.InferenceSession(runnable(bundle.path(file), file), options, providers=["CPUExecutionProvider"])
+        file: ort.InferenceSession(runnable(bundle.path(file)), options, providers=["CPUExecutionProvider"])
         for file in {node.graph.file for node in bundle.flow.nodes}
     }

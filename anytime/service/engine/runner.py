@@ -25,7 +25,7 @@ class Runner:
     """One ``InferenceSession`` per distinct file: explicit threads, no spinning, no arena (its high-water mark stays)."""
 
     def __init__(self, bundle: Bundle, intra_op_threads: int = 1) -> None:
-        """Raises ``GraphUnreadable`` where ``onnx`` or ONNX Runtime refuses a file."""
+        """Raises ``GraphUnreadable`` where ONNX Runtime refuses a file that ``onnx`` could read, or it is gone."""
         self._sessions: dict[str, ort.InferenceSession] = {}
         self.started = 0
         """Runs begun on all threads; counted anew from the warm-up on."""
@@ -35,10 +35,8 @@ class Runner:
             if file in self._sessions:
                 continue
             try:
-                model = runnable(bundle.path(file), file)
+                model = runnable(bundle.path(file))
                 session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-            except GraphUnreadable:
-                raise
             except Exception as error:  # ORT raises a dozen unrelated types here
                 fault = _first_line(error).replace(str(bundle.path(file)), file)
                 raise GraphUnreadable(f"ONNX Runtime cannot load {file}: {fault}") from error

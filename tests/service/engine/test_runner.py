@@ -96,7 +96,7 @@ def test_maps_are_laid_out_at_once(tmp_path):
     bundle = residual.build(tmp_path / "bundle")
     path, x = bundle.path("stage2.onnx"), residual.image()
     outputs, _ = Runner(bundle).prepare("stage2.onnx", ["y"])({"x": x})
-    if isinstance(what := runnable(path, "stage2.onnx"), Path):
+    if isinstance(what := runnable(path), Path):
         pytest.skip("it gains nothing on this machine")
     plain = onnxruntime.InferenceSession(path).run(["y"], {"x": x})[0]
     blocked = onnxruntime.InferenceSession(what).run(["y"], {"x": x})[0]
@@ -139,7 +139,7 @@ def test_a_file_that_onnx_runtime_refuses(tmp_path):
     bundle = spelled.build(tmp_path / "bundle")
     opened = open_bundle(bundle.folder)
     (bundle.folder / "head2.onnx").write_bytes(b"no graph")
-    with pytest.raises(GraphUnreadable, match=r"^'head2\.onnx' is not") as refused:
+    with pytest.raises(GraphUnreadable, match=r"^ONNX Runtime cannot load head2\.onnx: ") as refused:
         Runner(opened)
     assert str(tmp_path) not in str(refused.value)
 
