@@ -43,7 +43,7 @@ def main() -> None:
 
 def _parts(served: Served) -> dict[str, Callable[[], object]]:
     program = served.program(SURE)
-    ticket = Ticket(served, program, Work({"image": IMAGE}, 1, 0.0), 0, asyncio.new_event_loop())
+    ticket = Ticket(served, program, Work({"image": IMAGE}, 1, 0.0), 0, asyncio.new_event_loop().call_soon_threadsafe)
     logits = {"logits": np.linspace(0.0, 1.0, LABELS, dtype=np.float32)}
     outcome = read_outcome(served.manifest, 1, logits)
     leg, step = program.plan.legs[1], program.legs[0][0].steps[0]

@@ -18,6 +18,7 @@ from anytime.service.http_protocol import head_bounded
 from anytime.service.listening import BACKLOG, url_of
 from anytime.service.logs import set_up_logs
 from anytime.service.settings import Settings
+from anytime.service.time_slice import shorten_time_slice
 
 log = logging.getLogger(__name__)
 
@@ -124,10 +125,11 @@ def serve(settings: Settings, on_ready: Callable[[str], None] | None = None) -> 
 
 
 def set_up_process(settings: Settings) -> None:
-    """Logs, memory and threads of a process that serves."""
+    """Logs, memory and threads of a process that serves. Called by the thread of its event loop."""
     set_up_logs(settings.log_level, settings.log_format)
     keep_freed_memory()
     sys.setswitchinterval(_SWITCH_S)
+    shorten_time_slice()
 
 
 def _nobody() -> None:

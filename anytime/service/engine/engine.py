@@ -15,6 +15,7 @@ from collections import deque
 from anytime.model_store.tensors import Dims
 from anytime.policy import Ahead, Decision, Outcome, limit
 from anytime.service.engine.admission import Bounds, Load, refuse, refuse_deadline, retry_after, too_late, wait_ms
+from anytime.service.engine.doorbell import Doorbell
 from anytime.service.engine.guard import Guard
 from anytime.service.engine.herald import HOLD_S, Herald
 from anytime.service.engine.job import Job, first_slots
@@ -24,11 +25,7 @@ from anytime.service.engine.run import Run, execute
 from anytime.service.engine.scheduler import MANY, Scheduler
 from anytime.service.engine.served import Served
 from anytime.service.engine.ticket import NEVER, Ticket
-from anytime.service.errors import (
-    Internal,
-    ServiceError,
-    ShuttingDown,
-)
+from anytime.service.errors import Internal, ServiceError, ShuttingDown
 from anytime.service.metrics import Metrics
 
 log = logging.getLogger(__name__)
@@ -67,6 +64,7 @@ class Engine:
         self._threads: list[threading.Thread] = []
         self.left_behind: list[str] = []  # workers that ``close`` did not wait for
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._doorbell: Doorbell | None = None
         self._herald: Herald | None = None
 
     # -- the event loop's side -----------------------------------------------------------------------------------
@@ -74,7 +72,8 @@ class Engine:
     def start(self) -> None:
         """Starts the worker threads; to be called on the event loop."""
         self._loop = asyncio.get_running_loop()
-        self._herald = Herald(lambda: self._scheduler.waiting > self._idle, self._loop, self._hold_s)
+        self._doorbell = Doorbell(self._loop)
+        self._herald = Herald(lambda: self._scheduler.waiting > self._idle, self._doorbell.call, self._hold_s)
         self._threads = [
             threading.Thread(target=self._work, args=(number,), name=f"anytime-worker-{number}", daemon=True)
             for number in range(self._workers)
@@ -88,8 +87,8 @@ class Engine:
         Raises ``BatchTooLarge``, ``QueueFull``, ``StateFull``, ``DeadlineUnreachable``, ``DeadlineBeforeFirstExit``,
         ``DeadlineBeforeFullDepth``, ``ShuttingDown``.
         """
-        assert self._loop is not None, "start comes first"
-        ticket = Ticket(served, program, work, next(self._numbers), self._loop)
+        assert self._loop and self._doorbell, "start comes first"
+        ticket = Ticket(served, program, work, next(self._numbers), self._doorbell.call)
         ticket.row_bytes = program.peak_bytes(dims)
         ticket.shape = tuple(dims.values())
         if ticket.deadline_at != NEVER:
@@ -172,6 +171,8 @@ class Engine:
         self.left_behind = [thread.name for thread in self._threads if thread.is_alive()]
         if self.left_behind:
             log.warning("a graph still runs and is left behind", extra={"workers": self.left_behind})
+        elif self._doorbell is not None:  # who is left behind may ring yet
+            self._doorbell.close()
 
     def _has_room(self, ticket: Ticket) -> bool:
         rows = ticket.rows

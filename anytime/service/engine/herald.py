@@ -7,6 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
+from anytime.service.engine.doorbell import OnLoop
 from anytime.service.engine.ticket import Ticket
 
 HOLD_S = 0.002
@@ -20,10 +21,13 @@ class Herald:
     holds nothing back. There is one call or one timer at a time.
     """
 
-    def __init__(self, is_pressed: Callable[[], bool], loop: asyncio.AbstractEventLoop, hold_s: float = HOLD_S) -> None:
-        """``is_pressed``: whether rows lack a worker; asked on the loop after each delivery, without the engine's lock."""
+    def __init__(self, is_pressed: Callable[[], bool], on_loop: OnLoop, hold_s: float = HOLD_S) -> None:
+        """``is_pressed``: whether rows lack a worker; asked on the loop after each delivery, without the engine's lock.
+
+        ``on_loop``: has a call made on the event loop.
+        """
         self._is_pressed = is_pressed
-        self._loop = loop
+        self._on_loop = on_loop
         self._hold_s = hold_s
         self._tickets: deque[Ticket] = deque()
         self._is_called = threading.Lock()
@@ -33,11 +37,11 @@ class Herald:
         """Called by any thread, after something was posted."""
         self._tickets.append(ticket)
         if self._is_called.acquire(blocking=False):
-            self._loop.call_soon_threadsafe(self._deliver)
+            self._on_loop(self._deliver)
 
     def _deliver(self) -> None:
         if self._wake_all() and self._is_pressed():
-            self._loop.call_later(self._hold_s, self._deliver)
+            asyncio.get_running_loop().call_later(self._hold_s, self._deliver)
             return
         self._is_called.release()
         self._wake_all()  # those told a moment ago, who found it held

@@ -7,6 +7,7 @@ import math
 import os
 from collections import deque
 
+from anytime.service.engine.doorbell import OnLoop
 from anytime.service.engine.messages import Event, Work
 from anytime.service.engine.program import Program
 from anytime.service.engine.served import Served
@@ -21,9 +22,8 @@ class Ticket:
     Times in seconds of ``time.perf_counter``; ``due_at`` is the deadline less its guard, infinite without one.
     """
 
-    def __init__(
-        self, served: Served, program: Program, work: Work, number: int, loop: asyncio.AbstractEventLoop
-    ) -> None:
+    def __init__(self, served: Served, program: Program, work: Work, number: int, on_loop: OnLoop) -> None:
+        """``on_loop``: by it a worker has those woken who wait on the event loop."""
         self.id = os.urandom(12).hex()
         """Unguessable."""
         self.served = served
@@ -48,7 +48,7 @@ class Ticket:
         self.handed_at: float | None = None
         """When the reply's last byte was offered to the transport; None where the client left before."""
         self.timer: asyncio.TimerHandle | None = None
-        self._loop = loop
+        self._on_loop = on_loop
         self._events: deque[Event] = deque()
         self._waiter: asyncio.Future[None] | None = None
         self._called = False
@@ -88,7 +88,7 @@ class Ticket:
         """
         if not self._called and (self.streams or self.done):
             self._called = True
-            self._loop.call_soon_threadsafe(self.wake)
+            self._on_loop(self.wake)
 
     async def events(self) -> list[Event]:
         """What has come since the last call, in order; waits for the next if there is none. Empty once all is said.
@@ -111,7 +111,7 @@ class Ticket:
             is_late = True
             self.wake()
 
-        timer = self._loop.call_later(seconds, ring)
+        timer = asyncio.get_running_loop().call_later(seconds, ring)
         try:
             while said is None and not is_late:
                 await self._wait()  # may wake for what has been taken already
@@ -130,7 +130,7 @@ class Ticket:
         return said
 
     async def _wait(self) -> None:
-        self._waiter = self._loop.create_future()
+        self._waiter = asyncio.get_running_loop().create_future()
         try:
             await self._waiter
         finally:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Coroutine, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -58,6 +59,10 @@ async def engine_of(
     finally:
         await asyncio.to_thread(engine.close)
     assert_empty(engine)
+
+
+def open_files() -> int:
+    return len(list(Path("/dev/fd").iterdir()))
 
 
 def assert_empty(engine: Engine) -> None:
@@ -142,7 +147,7 @@ def jobs_of(served: Served, inputs: Inputs, *, stream: bool = False, **policy: A
     rows, dims = len(next(iter(inputs.values()))), dims_of(served, inputs)
     work = Work(inputs, rows, 0.0, stream)
     with contextlib.closing(asyncio.new_event_loop()) as loop:
-        ticket = Ticket(served, program, work, 0, loop)
+        ticket = Ticket(served, program, work, 0, loop.call_soon_threadsafe)
     slots = served.flow.slots
     return [
         Job(ticket, row, {

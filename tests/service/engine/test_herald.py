@@ -23,7 +23,7 @@ def served(spelled_bundle):
 
 
 def herald_of(is_pressed) -> Herald:
-    return Herald(is_pressed, asyncio.get_running_loop(), HOLD_S)
+    return Herald(is_pressed, asyncio.get_running_loop().call_soon_threadsafe, HOLD_S)
 
 
 def say(herald, ticket, number) -> None:
@@ -191,8 +191,8 @@ def test_every_news_of_another_thread_is_told(served, is_pressed):
     """A thread that says something and then nothing more is heard, each time."""
 
     async def main():
-        loop = asyncio.get_running_loop()
-        herald, ticket = Herald(lambda: is_pressed, loop, 0.0001), ticket_of(served, streams=True)
+        on_loop = asyncio.get_running_loop().call_soon_threadsafe
+        herald, ticket = Herald(lambda: is_pressed, on_loop, 0.0001), ticket_of(served, streams=True)
         with speaker(herald, ticket) as speak:
             for number in range(1000):
                 waits = await waiting(ticket)

@@ -27,7 +27,7 @@ def served(spelled_bundle):
 def ticket_of(served, count: int = 2, *, streams: bool, **policy) -> Ticket:
     program = served.program(parse_policy(policy))
     work = Work(rows(*[ROW] * count), count, 100.0, streams)
-    return Ticket(served, program, work, 0, asyncio.get_running_loop())
+    return Ticket(served, program, work, 0, asyncio.get_running_loop().call_soon_threadsafe)
 
 
 def event(number: int) -> RowFailure:
@@ -194,7 +194,8 @@ def test_a_ticket_holds_no_tensors(served):
     async def main():
         work = Work(rows(ROW, ROW), 2, 100.0)
         sent = [weakref.ref(tensor) for tensor in work.tensors.values()]
-        ticket = Ticket(served, served.program(parse_policy({})), work, 0, asyncio.get_running_loop())
+        on_loop = asyncio.get_running_loop().call_soon_threadsafe
+        ticket = Ticket(served, served.program(parse_policy({})), work, 0, on_loop)
         del work
         assert ticket.rows == 2
         assert [tensor() for tensor in sent] == [None]

@@ -1,0 +1,244 @@
+"""The doorbell: every call of whatever thread is made on the loop, in order, and nothing is left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+from collections import deque
+
+import pytest
+
+from anytime.service.engine.doorbell import Doorbell
+from tests.bundles.spelled import row, rows, sure
+from tests.service.engine.engines import answers_of, engine_of, open_files, serve, submit
+
+
+class CountingLoop(asyncio.SelectorEventLoop):
+    """Counts how often it finds something to read for whoever asked to be told, and knows who still asks."""
+
+    def __init__(self) -> None:
+        self.heard = 0
+        self.watched: set[int] = set()
+        super().__init__()
+
+    def add_reader(self, fd, callback, *args):
+        def counted():
+            self.heard += 1
+            callback(*args)
+
+        self.watched.add(fd)
+        return super().add_reader(fd, counted)
+
+    def remove_reader(self, fd):
+        self.watched.discard(fd)
+        return super().remove_reader(fd)
+
+
+class Emptied(deque):
+    """The bell's calls; in the moment in which the loop finds none left, somebody calls."""
+
+    def __init__(self, calls) -> None:
+        super().__init__()
+        self._somebody = calls
+
+    def __bool__(self) -> bool:
+        if len(self) > 0:
+            return True
+        somebody, self._somebody = self._somebody, lambda: None
+        somebody()
+        return False
+
+
+def run(main) -> None:
+    with asyncio.Runner(loop_factory=CountingLoop) as runner:
+        runner.run(main)
+
+
+def bell_here() -> Doorbell:
+    return Doorbell(asyncio.get_running_loop())
+
+
+async def settle() -> None:
+    """The loop does all that is ready."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+def test_calls_are_made_in_order_on_the_loop():
+    """What another thread asks for is done by the loop's thread, all of it, in its order."""
+
+    async def main():
+        bell, made = bell_here(), []
+        thread = threading.Thread(
+            target=lambda: [
+                bell.call(lambda number=number: made.append((number, threading.get_ident()))) for number in range(100)
+            ]
+        )
+        thread.start()
+        thread.join()
+        await settle()
+        assert made == [(number, threading.get_ident()) for number in range(100)]
+        bell.close()
+
+    run(main())
+
+
+@pytest.mark.usefixtures("restless_threads")
+def test_the_last_call_of_a_thread_is_heard():
+    """Two threads that each ring once and then wait: no ring is lost between one look of the loop and the next."""
+
+    async def main():
+        loop, bell = asyncio.get_running_loop(), bell_here()
+        turns = [queue.SimpleQueue(), queue.SimpleQueue()]
+
+        def ring(turn):
+            while (answer := turn.get()) is not None:
+                bell.call(answer)
+
+        threads = [threading.Thread(target=ring, args=(turn,)) for turn in turns]
+        for thread in threads:
+            thread.start()
+        for _ in range(1000):
+            answers = [loop.create_future() for _ in turns]
+            for turn, answer in zip(turns, answers, strict=True):
+                turn.put(lambda answer=answer: answer.set_result(None))
+            _, unheard = await asyncio.wait(answers, timeout=60)
+            assert not unheard
+        for turn, thread in zip(turns, threads, strict=True):
+            turn.put(None)
+            thread.join()
+        bell.close()
+
+    run(main())
+
+
+def test_calls_of_a_moment_share_one_wake_up():
+    """The loop is woken once for all that was asked before it looked, and again for what comes after."""
+
+    async def main():
+        loop, bell, made = asyncio.get_running_loop(), bell_here(), []
+        for number in range(3):
+            bell.call(lambda number=number: made.append(number))
+        await settle()
+        assert (made, loop.heard) == ([0, 1, 2], 1)
+        bell.call(lambda: made.append(3))
+        await settle()
+        assert (made, loop.heard) == ([0, 1, 2, 3], 2)
+        bell.close()
+
+    run(main())
+
+
+def test_who_comes_after_the_last_call_rings_again():
+    """A call that comes when the loop has just found none left is made, though no other follows."""
+
+    async def main():
+        bell, made = bell_here(), []
+        bell._calls = Emptied(lambda: bell.call(lambda: made.append("last")))
+        bell.call(lambda: made.append("first"))
+        await settle()
+        assert made == ["first", "last"]
+        bell.close()
+
+    run(main())
+
+
+def test_many_calls_wait():
+    """However many calls come before the loop looks, no caller waits for it or fails."""
+
+    async def main():
+        bell, made = bell_here(), []
+        for _ in range(100_000):
+            bell.call(lambda: made.append(None))
+        await settle()
+        assert len(made) == 100_000
+        bell.close()
+
+    run(main())
+
+
+def test_a_call_may_ring_again():
+    """A call that asks for another one, from the loop itself, has it made."""
+
+    async def main():
+        bell, made = bell_here(), []
+        bell.call(lambda: bell.call(lambda: made.append("second")))
+        await settle()
+        assert made == ["second"]
+        bell.close()
+
+    run(main())
+
+
+def test_a_call_that_fails_costs_no_other(caplog):
+    """It is logged, and the calls behind it are made."""
+
+    async def main():
+        bell, made = bell_here(), []
+        bell.call(lambda: 1 / 0)
+        bell.call(lambda: made.append("behind"))
+        await settle()
+        assert made == ["behind"]
+        bell.close()
+
+    run(main())
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_closed_once_its_calls_are_made():
+    """What was asked before is done, later nothing is; no file stays open or watched; to close again does nothing."""
+
+    async def main():
+        loop, faults, before = asyncio.get_running_loop(), [], open_files()
+        loop.set_exception_handler(lambda loop, context: faults.append(context))
+        watched = set(loop.watched)
+        bell, made = bell_here(), []
+        assert open_files() == before + 2
+        bell.call(lambda: made.append("heard"))
+        await settle()
+        bell.close()
+        bell.call(lambda: made.append("before its end"))
+        bell.close()
+        await settle()
+        assert open_files() == before
+        assert loop.watched == watched
+        silent = bell_here()
+        silent.close()
+        await settle()
+        for each in (bell, silent):
+            each.call(lambda: made.append("after"))
+        await settle()
+        assert made == ["heard", "before its end"]
+        assert faults == []
+
+    run(main())
+
+
+def test_closed_after_its_loop():
+    """Where the loop has gone first the files are closed all the same."""
+    before = open_files()
+    bells = []
+
+    async def main():
+        bells.append(bell_here())
+
+    run(main())
+    assert open_files() == before + 2
+    bells[0].close()
+    assert open_files() == before
+
+
+def test_an_engine_closes_its_own(spelled_bundle):
+    """What an engine holds open to wake its event loop is closed with it."""
+
+    async def main():
+        before = open_files()
+        async with engine_of(workers=1) as engine:
+            served = serve(spelled_bundle)
+            await answers_of(engine, submit(engine, served, rows(row(sure(0), sure(0), sure(0)))))
+            assert open_files() > before
+        await settle()
+        assert open_files() == before
+
+    run(main())
