@@ -19,7 +19,8 @@ nothing; each turn of the loop takes less."""
 _CALLS = {"x86_64": (315, 314), "aarch64": (275, 274), "riscv64": (275, 274)}
 """The numbers of ``sched_getattr`` and ``sched_setattr``: glibc has had no functions for them until lately."""
 _RESET_ON_FORK = 0x01
-"""``SCHED_FLAG_RESET_ON_FORK``: threads and processes that this one starts get the kernel's own slice again."""
+"""``SCHED_FLAG_RESET_ON_FORK``: threads and processes that this one starts get the kernel's own slice again, and would get
+0 for a negative nice value."""
 
 
 class _Attributes(ctypes.Structure):
@@ -40,7 +41,10 @@ class _Attributes(ctypes.Structure):
 
 
 def shorten_time_slice() -> bool:
-    """For the thread that calls it; whether it has one. A policy other than the usual is somebody's choice, and stays."""
+    """For the thread that calls it; whether it has one.
+
+    A policy other than the usual, or a negative nice value, is somebody's choice; such a thread stays as it is.
+    """
     numbers = _CALLS.get(platform.machine()) if sys.platform == "linux" else None
     if numbers is None:
         return False
@@ -49,7 +53,9 @@ def shorten_time_slice() -> bool:
     now = _Attributes()
     if call(get, 0, ctypes.byref(now), ctypes.sizeof(now), 0) != 0:
         return False
-    if now.policy != os.SCHED_OTHER or not 0 < SLICE_NS < now.runtime:  # 0: a kernel without slices of one's own
+    if now.policy != os.SCHED_OTHER or now.nice < 0:
+        return False
+    if now.runtime <= SLICE_NS:  # 0 where the kernel knows no slices of a thread's own
         return False
     wanted = _Attributes(size=ctypes.sizeof(_Attributes), flags=_RESET_ON_FORK, nice=now.nice, runtime=SLICE_NS)
     return bool(call(put, 0, ctypes.byref(wanted), 0) == 0)

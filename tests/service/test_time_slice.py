@@ -55,7 +55,7 @@ def test_a_thread_gets_a_short_slice():
 
 @LINUX
 def test_the_rest_stays():
-    """A thread's nice value is its user's choice; so is a policy for batches, whose thread keeps the usual slice too."""
+    """A nice value is its user's choice, and so is a policy for batches, whose thread keeps the usual slice."""
     usual = slice_ns()
 
     def nice():
@@ -68,6 +68,24 @@ def test_the_rest_stays():
 
     assert in_a_thread(nice) == (True, 7, SLICE_NS)
     assert in_a_thread(batch) == (False, os.SCHED_BATCH, usual)
+
+
+@LINUX
+def test_a_negative_nice_value_stays_for_all():
+    """A thread that was made more urgent stays as it is, for those that it starts would lose its nice value."""
+    usual = slice_ns()
+
+    def urgent():
+        try:
+            os.setpriority(os.PRIO_PROCESS, 0, -1)
+        except PermissionError:
+            return None
+        return shorten_time_slice(), slice_ns(), in_a_thread(lambda: os.getpriority(os.PRIO_PROCESS, 0))
+
+    said = in_a_thread(urgent)
+    if said is None:
+        pytest.skip("negative nice values take a privilege")
+    assert said == (False, usual, -1)
 
 
 def test_it_says_whether_it_did():
