@@ -58,9 +58,9 @@ class Service:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """From the first worker to the last: what was started last ends first."""
-        self.engine.start()
-        await self.catalogue.start()
         try:
+            self.engine.start()
+            await self.catalogue.start()
             yield
         finally:
             await self.catalogue.close()

@@ -20,7 +20,7 @@ _CALLS = {"x86_64": (315, 314), "aarch64": (275, 274), "riscv64": (275, 274)}
 """The numbers of ``sched_getattr`` and ``sched_setattr``: glibc has had no functions for them until lately."""
 _RESET_ON_FORK = 0x01
 """``SCHED_FLAG_RESET_ON_FORK``: threads and processes that this one starts get the kernel's own slice again, and would get
-0 for a negative nice value."""
+0 for a negative nice value. To give the thread another policy without this flag then takes a privilege."""
 
 
 class _Attributes(ctypes.Structure):
@@ -56,6 +56,6 @@ def shorten_time_slice() -> bool:
     if now.policy != os.SCHED_OTHER or now.nice < 0:
         return False
     if now.runtime <= SLICE_NS:  # 0 where the kernel knows no slices of a thread's own
-        return False
+        return bool(now.runtime > 0)
     wanted = _Attributes(size=ctypes.sizeof(_Attributes), flags=_RESET_ON_FORK, nice=now.nice, runtime=SLICE_NS)
     return bool(call(put, 0, ctypes.byref(wanted), 0) == 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -17,18 +18,27 @@ from tests.served import serve
 
 def slice_ns(task: str = "/proc/thread-self") -> int:
     """0 where the kernel tells none."""
-    told = Path(task, "sched")
-    found = re.search(r"^se\.slice\s*:\s*(\d+)$", told.read_text(), re.MULTILINE) if told.exists() else None
+    try:
+        told = Path(task, "sched").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    found = re.search(r"^se\.slice\s*:\s*(\d+)$", told, re.MULTILINE)
     return int(found[1]) if found else 0
 
 
 def can_be_shortened() -> bool:
+    """As far as ``/proc`` tells it."""
+    if sys.platform != "linux" or os.sched_getscheduler(0) != os.SCHED_OTHER or os.getpriority(os.PRIO_PROCESS, 0) < 0:
+        return False
     version = re.match(r"(\d+)\.(\d+)", os.uname().release)
     assert version is not None, os.uname().release
     return slice_ns() > SLICE_NS and tuple(map(int, version.groups())) >= (6, 12)
 
 
-LINUX = pytest.mark.skipif(not can_be_shortened(), reason="this kernel has no time slices of a thread's own")
+LINUX = pytest.mark.skipif(
+    not can_be_shortened(),
+    reason="no slice of a thread's own: an older kernel, another policy, or a negative nice value",
+)
 
 
 def in_a_thread(work: Callable[[], Any]) -> Any:
@@ -47,9 +57,9 @@ def test_a_thread_gets_a_short_slice():
     usual = slice_ns()
 
     def main():
-        return shorten_time_slice(), slice_ns(), in_a_thread(slice_ns)
+        return shorten_time_slice(), slice_ns(), in_a_thread(slice_ns), shorten_time_slice()
 
-    assert in_a_thread(main) == (True, SLICE_NS, usual)
+    assert in_a_thread(main) == (True, SLICE_NS, usual, True)
     assert slice_ns() == usual
 
 
@@ -89,8 +99,15 @@ def test_a_negative_nice_value_stays_for_all():
 
 
 def test_it_says_whether_it_did():
-    """Where the kernel knows no such thing, or no such system is there, the answer is no, and no error."""
-    assert in_a_thread(shorten_time_slice) is can_be_shortened()
+    """The answer is what ``/proc`` shows afterwards; where the system knows no such thing it is no, and no error."""
+
+    def main():
+        return shorten_time_slice(), slice_ns()
+
+    said, slice = in_a_thread(main)
+    if slice == 0 and said:
+        pytest.skip("this kernel tells no slices in /proc")
+    assert said is (slice == SLICE_NS)
 
 
 @LINUX
@@ -102,5 +119,6 @@ def test_the_service_shortens_that_of_its_event_loop(stress_store, tmp_path):
         slices = {task.name: slice_ns(str(task)) for task in tasks.iterdir()}
         main = slices.pop(str(served.process.pid))
         assert main == SLICE_NS
-        assert len(slices) >= 2
-        assert set(slices.values()) == {usual}
+        told = [slice for slice in slices.values() if slice]  # a thread may have ended meanwhile
+        assert len(told) >= 2
+        assert set(told) == {usual}

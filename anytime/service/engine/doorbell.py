@@ -1,9 +1,10 @@
 """How a worker thread has the event loop do something, without holding the interpreter while it wakes it.
 
-The loop's own ``call_soon_threadsafe`` wakes it by a write that holds the interpreter: the loop's thread gets a core, finds
+uvloop's ``call_soon_threadsafe`` wakes the loop by a write that holds the interpreter: the loop's thread gets a core, finds
 the interpreter taken, and sleeps again. Where the kernel moved it to the worker's core it then waits behind the next graph,
 up to a tick of the clock, for it has just had a turn (on a virtual machine even while another core is idle: one that is
-halted counts as taken). ``os.write`` lets go of the interpreter, so that the one wake-up is enough.
+halted counts as taken). ``os.write`` lets go of the interpreter, so that a thread which gets a core at once needs no second
+wake-up.
 """
 
 from __future__ import annotations
@@ -47,7 +48,10 @@ class Doorbell:
             os.write(self._button, b"\0")
 
     def close(self) -> None:
-        """Called by any thread, once no other thread will ring; what it was told before is still done."""
+        """Called by any thread while the loop runs, or once it is closed; no other thread will ring any more.
+
+        What it was told before is still done.
+        """
         try:
             self._loop.call_soon_threadsafe(self._end)
         except RuntimeError:  # the loop is closed, and calls nothing any more
@@ -55,17 +59,21 @@ class Doorbell:
 
     def _hear(self) -> None:
         os.read(self._ear, _ALL)
-        self._is_rung = False  # before the calls: who comes after the last of them rings again
+        self._is_rung = False  # after the read, which takes every ring; before the calls: who comes now rings again
         self._make_calls()
 
     def _make_calls(self) -> None:
-        while self._calls:
+        for _ in range(len(self._calls)):  # who comes meanwhile has rung, and others may want the loop first
             try:
                 self._calls.popleft()()
-            except Exception:  # the others' calls must not be lost with it
+            except (SystemExit, KeyboardInterrupt):
+                raise
+            except BaseException:  # as the loop does it: the others' calls must not be lost with this one
                 log.exception("a call from a worker failed")
 
     def _end(self) -> None:
+        if self._is_closed:
+            return
         self._make_calls()
         self._loop.remove_reader(self._ear)
         self._close_ends()

@@ -74,12 +74,11 @@ class Engine:
         self._loop = asyncio.get_running_loop()
         self._doorbell = Doorbell(self._loop)
         self._herald = Herald(lambda: self._scheduler.waiting > self._idle, self._doorbell.call, self._hold_s)
-        self._threads = [
-            threading.Thread(target=self._work, args=(number,), name=f"anytime-worker-{number}", daemon=True)
-            for number in range(self._workers)
-        ]
-        for thread in self._threads:
+        for number in range(self._workers):
+            name = f"anytime-worker-{number}"
+            thread = threading.Thread(target=self._work, args=(number,), name=name, daemon=True)
             thread.start()
+            self._threads.append(thread)
 
     def submit(self, served: Served, program: Program, work: Work, dims: Dims) -> Ticket:
         """Admits a request whole or not at all.
@@ -171,7 +170,7 @@ class Engine:
         self.left_behind = [thread.name for thread in self._threads if thread.is_alive()]
         if self.left_behind:
             log.warning("a graph still runs and is left behind", extra={"workers": self.left_behind})
-        elif self._doorbell is not None:  # who is left behind may ring yet
+        elif self._doorbell is not None:  # else it stays open as long as the process: who is left behind may ring yet
             self._doorbell.close()
 
     def _has_room(self, ticket: Ticket) -> bool:
