@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from typing import Any
 
 import pytest
 
-from anytime.service.app import _Ways
+from anytime.service.app import Service, _Ways
+from anytime.service.settings import Settings
+from tests.service.engine.engines import open_files
 
 HERE = "/v1/models/m/predict"
 
@@ -51,3 +54,26 @@ def test_a_lifespan_is_the_routers():
 
     asyncio.run(_Ways(router, router)({"type": "lifespan"}, None, None))  # type: ignore[arg-type]
     assert went == ["lifespan"]
+
+
+def test_a_start_that_fails_leaves_nothing(tmp_path, monkeypatch):
+    """Where the system has no thread for the second worker, the first ends and what was opened is closed."""
+    start = threading.Thread.start
+
+    def scarce(thread):
+        if thread.name == "anytime-worker-1":
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", scarce)
+
+    async def main():
+        before = open_files()
+        with pytest.raises(RuntimeError, match="can't start new thread"):
+            async with Service(Settings(store=tmp_path, workers=2)).running():
+                pass
+        await asyncio.sleep(0)
+        assert open_files() == before
+
+    asyncio.run(main())
+    assert [thread.name for thread in threading.enumerate() if thread.name.startswith("anytime-worker")] == []
