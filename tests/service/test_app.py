@@ -10,7 +10,6 @@ import pytest
 
 from anytime.service.app import Service, _Ways
 from anytime.service.settings import Settings
-from tests.service.engine.engines import open_files
 
 HERE = "/v1/models/m/predict"
 
@@ -56,9 +55,14 @@ def test_a_lifespan_is_the_routers():
     assert went == ["lifespan"]
 
 
+def workers() -> list[threading.Thread]:
+    """Those that live, of whatever service in this process."""
+    return [thread for thread in threading.enumerate() if thread.name.startswith("anytime-worker")]
+
+
 def test_a_start_that_fails_leaves_nothing(tmp_path, monkeypatch):
-    """Where the system has no thread for the second worker, the first ends and what was opened is closed."""
-    start = threading.Thread.start
+    """Where the system has no thread for the second worker, the first ends with the start."""
+    start, before = threading.Thread.start, set(workers())
 
     def scarce(thread):
         if thread.name == "anytime-worker-1":
@@ -68,12 +72,9 @@ def test_a_start_that_fails_leaves_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(threading.Thread, "start", scarce)
 
     async def main():
-        before = open_files()
         with pytest.raises(RuntimeError, match="can't start new thread"):
             async with Service(Settings(store=tmp_path, workers=2)).running():
                 pass
-        await asyncio.sleep(0)
-        assert open_files() == before
 
     asyncio.run(main())
-    assert [thread.name for thread in threading.enumerate() if thread.name.startswith("anytime-worker")] == []
+    assert set(workers()) <= before
